@@ -26,21 +26,20 @@ def rebuilt(tmp_path_factory):
     return copy
 
 def test_package_is_in_step(rebuilt):
-    "Otherwise: make prepare"
     files = lambda root: {p.name: p.read_text(encoding='utf-8') for p in (root/PACKAGE.name).rglob('*.py')}
     there, here = files(rebuilt), files(ROOT)
     assert sorted(there) == sorted(here), 'modules of the package without a notebook, or notebooks without a module'
-    assert [name for name in here if here[name] != there[name]] == []
+    assert [name for name in here if here[name] != there[name]] == [], 'run `make prepare`'
 
 @every_notebook
 def test_notebook_is_clean(rebuilt, path):
-    "Otherwise: make prepare"
-    assert path.read_bytes() == (rebuilt/'nbs'/path.name).read_bytes()
+    clean = path.read_bytes() == (rebuilt/'nbs'/path.name).read_bytes()
+    assert clean, 'run `make prepare`'
 
 def test_readme_is_in_step():
-    "Otherwise: make prepare"
     text, _ = MarkdownExporter().from_filename(ROOT/'nbs'/'index.ipynb')
-    assert (ROOT/'README.md').read_text(encoding='utf-8') == re.sub(r'(\]\(|src=")\.\./', r'\1', text)
+    in_step = (ROOT/'README.md').read_text(encoding='utf-8') == re.sub(r'(\]\(|src=")\.\./', r'\1', text)
+    assert in_step, 'run `make prepare`'
 
 def test_readme_links():
     links = re.findall(r'(?:\]\(|src=")([^)"#]+)', (ROOT/'README.md').read_text(encoding='utf-8'))
