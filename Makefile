@@ -1,0 +1,40 @@
+# Every target first sets up .venv and tesseract (.ci/setup); when nothing changed that takes about a second.
+SHELL := bash
+.SHELLFLAGS := -o pipefail -c
+BIN := .venv/bin
+PAPERMILL := $(BIN)/papermill --log-output --no-progress-bar
+export PYTHON PIP_ARGS
+
+.PHONY: help setup demo test prepare
+
+help: ## list the targets
+	@grep -hE '^[a-z0-9]+:.*## ' Makefile | sed -E 's/^([a-z0-9]+):.*## /  make \1\t/' | expand -t 18
+	@echo "  PYTHON=...      the Python 3.11 or 3.12 to use"
+	@echo "  PIP_ARGS=...    more arguments for pip; the smaller CPU builds of torch:"
+	@echo "                  make demo PIP_ARGS=\"--extra-index-url https://download.pytorch.org/whl/cpu\""
+
+setup:
+	@.ci/setup
+
+demo: setup ## train a small model on generated images, read its label frames by OCR, print its row
+	@rm -rf runs/demo && mkdir -p runs
+	@$(PAPERMILL) nbs/train.ipynb runs/demo.ipynb -p task cifar10 -p source sample -p preset demo \
+	  -p data_dir data -p run_dir runs/demo
+	@$(BIN)/python -m everything_is_video.results runs/demo
+
+# nbdev_test skips the cells flagged slow, gpu or notest (tst_flags in settings.ini), and the papermill notebooks as a
+# whole: those with a cell tagged `parameters`, which begin with nbdev's front matter `skip_exec: true`.
+test: setup ## nbdev_test over all notebooks, pytest, then a short papermill run
+	OMP_NUM_THREADS=1 $(BIN)/nbdev_test --n_workers 2 --timing
+	$(BIN)/pytest tests
+	@tmp=$$(mktemp -d) && trap 'rm -rf "$$tmp"' EXIT && set -x && \
+	$(PAPERMILL) nbs/train.ipynb "$$tmp/train.ipynb" -p task cifar10 -p source sample -p preset tiny -p steps 30 \
+	  -p data_dir "$$tmp/data" -p run_dir "$$tmp/run"
+	@echo "make test: the notebooks, pytest and the short papermill run passed"
+
+# nbs/index.ipynb is the README; its links and pictures begin with ../, so that they work from nbs/ as well.
+prepare: setup ## for developers: write the package and README.md from the notebooks, and clean the notebooks
+	$(BIN)/nbdev_export
+	$(BIN)/nbdev_clean
+	$(BIN)/jupyter nbconvert --to markdown --stdout nbs/index.ipynb | sed -E 's#(\]\(|src=")\.\./#\1#g' > .README.tmp
+	mv .README.tmp README.md
