@@ -7,7 +7,7 @@ __all__ = ['OTHER', 'SPLITS', 'Example', 'reading', 'held_out', 'download', 'ext
            'CIFAR10', 'CIFAR10JPEG', 'read_table', 'read_json', 'known', 'read_wave', 'SST2', 'AudioMNIST', 'FSDD',
            'TinyVIRAT', 'CLEVRER', 'TGIFQA', 'frame_boxes', 'read_track', 'LaSOT', 'OTB', 'Cached']
 
-# %% ../nbs/01_datasets.ipynb #949e1493
+# %% ../nbs/01_datasets.ipynb #d212bffa
 import codecs, hashlib, inspect, io, json, os, pickle, re, tarfile, tempfile, wave
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -21,7 +21,7 @@ from PIL import Image
 from tqdm import tqdm
 from .frames import SIZE, UserError, image_frame, spectrogram_frame, video_frames
 
-# %% ../nbs/01_datasets.ipynb #8b07c88f
+# %% ../nbs/01_datasets.ipynb #d8f20073
 @dataclass
 class Example:
     "What a dataset says about one example"
@@ -29,7 +29,7 @@ class Example:
     text: str = ''        # a sentence, or a question about the frames
     answer: object = None # a label, a list of labels, or boxes (F, 4): x0, y0, x1, y1, all -1 where the target is absent
 
-# %% ../nbs/01_datasets.ipynb #ada0c8a6
+# %% ../nbs/01_datasets.ipynb #c86bc8c8
 OTHER = 'or take another source: `-p source sample`, or a stand-in such as `jpeg`, `fsdd`, `otb`'
 
 @contextmanager
@@ -45,7 +45,7 @@ def reading(
         fault = ' '.join(f'{type(error).__name__}: {error}'.split())
         raise UserError(f'{path}: not {what} that can be read ({fault}); fetch it again') from None
 
-# %% ../nbs/01_datasets.ipynb #0f8f7dbc
+# %% ../nbs/01_datasets.ipynb #ef6cce64
 SPLITS = 'train', 'validation', 'test'
 
 def held_out(
@@ -59,7 +59,7 @@ def held_out(
     chosen = {names[i] for i in order[:min(max(len(names)//10, 1), 5000)]}
     return [i for i, g in enumerate(groups) if (g in chosen) == (split == 'validation')]
 
-# %% ../nbs/01_datasets.ipynb #e1d03d78
+# %% ../nbs/01_datasets.ipynb #c9c7880b
 def _receive(
     url:str, # the file's address
     file     # what has come so far, opened for appending
@@ -80,7 +80,7 @@ def _receive(
             while chunk := answer.read(1 << 20): bar.update(file.write(chunk))
     if file.tell() < total: raise OSError(f'broke off after {file.tell():,} of {total:,} bytes')
 
-# %% ../nbs/01_datasets.ipynb #d425ea7c
+# %% ../nbs/01_datasets.ipynb #c688af2d
 def download(
     url:str,        # the file's address
     path,           # the name it gets when it is whole
@@ -102,7 +102,7 @@ def download(
     part.replace(path)
     return path
 
-# %% ../nbs/01_datasets.ipynb #6bf8a56f
+# %% ../nbs/01_datasets.ipynb #a137284c
 def extract(
     archive, # a tar or zip file
     target   # the folder it becomes; an archive of one folder becomes that folder
@@ -123,7 +123,7 @@ def extract(
         items = [i for i in inside.iterdir() if i.name != '__MACOSX']
         (items[0] if len(items) == 1 and items[0].is_dir() else inside).replace(target)
 
-# %% ../nbs/01_datasets.ipynb #cf7c5a95
+# %% ../nbs/01_datasets.ipynb #ebdb0857
 def fetch(
     url:str,        # a file, or an archive (.zip, .tar.gz)
     target,         # the file or the folder it becomes
@@ -137,7 +137,7 @@ def fetch(
     extract(archive, target)
     archive.unlink()
 
-# %% ../nbs/01_datasets.ipynb #b26de73b
+# %% ../nbs/01_datasets.ipynb #0a358214
 class Dataset:
     "A split of a dataset: a reader fills `records` and says how to `read` frames"
     name = ''          # what a result calls it
@@ -174,7 +174,7 @@ class Dataset:
         about = [inspect.getsource(inspect.getmodule(image_frame)), *[v for v in vars(self).values() if isinstance(v, (int, str))]]
         about += [source for source, *_ in self.records]
         for path in self.files or {source for source, *_ in self.records if source}:
-            about.append((path.resolve(), *(path.stat()[6:9:2] if path.exists() else ())))
+            about.append((path.resolve(), (stat := path.stat()).st_size, stat.st_mtime_ns) if path.exists() else path)
         return hashlib.sha256('\n'.join(map(str, about)).encode()).hexdigest()[:16]
 
     @classmethod
@@ -185,7 +185,7 @@ class Dataset:
         if not cls.official: raise UserError(f'{cls.name}: has no official address to fetch it from; put it into {Path(root)/cls.folder}')
         for path, url, checksum in cls.official: fetch(url, Path(root)/path, checksum)
 
-# %% ../nbs/01_datasets.ipynb #9c4ebff9
+# %% ../nbs/01_datasets.ipynb #dd41a6d4
 class _ArrayUnpickler(pickle.Unpickler):
     "An unpickler that knows arrays and refuses everything else"
     def find_class(self, module, name):
@@ -201,7 +201,7 @@ def read_pickle(
     "What torchvision.datasets.CIFAR10 would unpickle, safely"
     with reading(path, 'a CIFAR-10 file'), open(path, 'rb') as file: return _ArrayUnpickler(file, encoding='latin1').load()
 
-# %% ../nbs/01_datasets.ipynb #da4d1824
+# %% ../nbs/01_datasets.ipynb #aefe5b41
 class CIFAR10(Dataset):
     "CIFAR-10 as torchvision.datasets.CIFAR10 reads it"
     name, folder = 'CIFAR-10', 'cifar-10-batches-py'
@@ -229,13 +229,14 @@ class CIFAR10(Dataset):
 
     def read(self, source): return image_frame(self.images[source].transpose(1, 2, 0))[None]
 
-# %% ../nbs/01_datasets.ipynb #dc64e277
+# %% ../nbs/01_datasets.ipynb #50ea1a30
 @lru_cache(None)
 def _zip(
-    path, # a zip file
-    pid   # the process that reads it: a zip file's position must not be shared
+    path,  # a zip file
+    stamp, # when it was written
+    pid    # the process that reads it: a zip file's position must not be shared
 ):
-    "A zip file, opened once in each process"
+    "A zip file, opened once in each process while it does not change"
     return ZipFile(path)
 
 class CIFAR10JPEG(Dataset):
@@ -249,7 +250,9 @@ class CIFAR10JPEG(Dataset):
         self.files = [self.root/f'{part}.zip']
         with reading(path := self.root/'official_labels.npz', 'a list of labels'), np.load(path, allow_pickle=False) as file:
             names = [self.vocabulary[k] for k in file[part]]
-        with reading(self.files[0], 'a zip file'): there = set(_zip(self.files[0], os.getpid()).namelist())
+        with reading(self.files[0], 'a zip file'):
+            self.stamp = self.files[0].stat().st_mtime_ns
+            there = set(self._file().namelist())
         rank, records = dict.fromkeys(self.vocabulary, 0), []
         for name in names:
             records.append((f'{part}/{name}/{rank[name]:04d}.jpg', '', name))
@@ -257,11 +260,13 @@ class CIFAR10JPEG(Dataset):
         if lost := [r[0] for r in records if r[0] not in there]: raise UserError(f'{self.files[0]}: {len(lost)} images are not in it, the first is {lost[0]}; fetch it again')
         self.fill(self.files[0], records, range(len(records)))
 
+    def _file(self): return _zip(self.files[0], self.stamp, os.getpid())
+
     def read(self, source):
         with reading(f'{self.files[0]}: {source}', 'an image'):
-            return image_frame(Image.open(io.BytesIO(_zip(self.files[0], os.getpid()).read(source))))[None]
+            return image_frame(Image.open(io.BytesIO(self._file().read(source))))[None]
 
-# %% ../nbs/01_datasets.ipynb #d047502a
+# %% ../nbs/01_datasets.ipynb #b647d0ab
 def read_table(
     path,        # a tab-separated file with a header
     columns:list # columns it must have
@@ -291,7 +296,7 @@ def known(
     allowed = ', '.join(map(str, vocabulary[:6])) + ', …'*(len(vocabulary) > 6)
     raise UserError(f'{where}: the label {label!r} is none of the {len(vocabulary)} there are ({allowed}); correct the file or fetch it again')
 
-# %% ../nbs/01_datasets.ipynb #458191fb
+# %% ../nbs/01_datasets.ipynb #2a3bef76
 def read_wave(
     path # a 16-bit mono wav file
 )->tuple: # samples (n,) float in [-1, 1), samples a second
@@ -302,7 +307,7 @@ def read_wave(
         if not n or len(data) != 2*n: raise EOFError(f'{len(data)//2} of {n} samples')
         return np.frombuffer(data, '<i2')/32768, file.getframerate()
 
-# %% ../nbs/01_datasets.ipynb #ea0a8b15
+# %% ../nbs/01_datasets.ipynb #03b5c75f
 class SST2(Dataset):
     "SST-2 as GLUE gives it out: train.tsv and dev.tsv"
     name, folder, vocabulary, n_frames = 'SST-2', 'SST-2', ['negative', 'positive'], 0
@@ -319,7 +324,7 @@ class SST2(Dataset):
 
     def read(self, source): return np.empty((0, 3, SIZE, SIZE), np.uint8)
 
-# %% ../nbs/01_datasets.ipynb #92b49076
+# %% ../nbs/01_datasets.ipynb #de655492
 class _SpokenDigits(Dataset):
     "Recordings named <digit>_<speaker>_<repetition>.wav"
     vocabulary = list('0123456789')
@@ -344,7 +349,7 @@ class AudioMNIST(_SpokenDigits):
         if (n := len(self.speakers[split])) > len(there): self.name += f' ({len(there)} of {n} speakers)'
         self.fill(self.root/'data', [(p, '', self.named(p)[0]) for f in there for p in sorted(f.glob('*.wav'))])
 
-# %% ../nbs/01_datasets.ipynb #35ec0e3c
+# %% ../nbs/01_datasets.ipynb #b8cd6ff6
 class FSDD(_SpokenDigits):
     "The Free Spoken Digit Dataset, in place of AudioMNIST"
     name, folder = 'FSDD (stand-in for AudioMNIST)', 'fsdd'
@@ -356,7 +361,7 @@ class FSDD(_SpokenDigits):
         records = [(p, '', self.named(p)[0]) for p in paths if (int(self.named(p)[2]) < 5) == (split == 'test')]
         self.fill(self.root/'recordings', records, range(len(records)))
 
-# %% ../nbs/01_datasets.ipynb #3329eb87
+# %% ../nbs/01_datasets.ipynb #79b27d71
 class _Videos(Dataset):
     "Videos of which n frames are taken"
     def __init__(self,
@@ -391,7 +396,7 @@ class TinyVIRAT(_Videos):
         if not labels: raise UserError(f'{where}: a clip without a label')
         return [known(label, self.vocabulary, where) for label in labels]
 
-# %% ../nbs/01_datasets.ipynb #00d42476
+# %% ../nbs/01_datasets.ipynb #40af0ebc
 class CLEVRER(_Videos):
     "CLEVRER's descriptive questions; a video's questions stay in one split"
     name, folder = 'CLEVRER', 'clevrer'
@@ -414,7 +419,7 @@ class CLEVRER(_Videos):
         first = int(name.split('_')[1].split('.')[0])//1000*1000
         return self.root/'videos'/part/f'video_{first:05d}-{first+1000:05d}'/name
 
-# %% ../nbs/01_datasets.ipynb #0311c796
+# %% ../nbs/01_datasets.ipynb #c1dc8f4a
 class TGIFQA(_Videos):
     "TGIF-QA, the questions about a frame (FrameQA); a GIF's questions stay in one split"
     name, folder = 'TGIF-QA (FrameQA)', 'tgif-qa'
@@ -431,6 +436,11 @@ class TGIFQA(_Videos):
         records = [(self.root/f'gifs/{row["gif_name"]}.gif', row['question'], row['answer']) for row in tables[part]]
         self.fill(paths[part], records, [source for source, *_ in records])
 
+    def read(self, source):
+        with reading(source, 'a GIF'):  # ffmpeg takes half a GIF for a whole one
+            if not source.read_bytes().rstrip(b'\0').endswith(b';'): raise EOFError('its end is missing')
+        return super().read(source)
+
     @classmethod
     def download(cls, root):
         "The questions, then each GIF they are about from its own address; GIFs that are gone from the web are counted"
@@ -446,7 +456,7 @@ class TGIFQA(_Videos):
                 lost += 1
         print(f'{cls.name}: {lost} of {len(wanted)} GIFs are no longer at their address')
 
-# %% ../nbs/01_datasets.ipynb #22dd38f8
+# %% ../nbs/01_datasets.ipynb #97f5c77a
 def frame_boxes(
     boxes:np.ndarray, # (n, 4) x, y, width, height in the image; no width or height: the target is absent
     width:int,        # of the image, in pixels
@@ -458,7 +468,7 @@ def frame_boxes(
     last = np.clip(np.ceil((corner + size)*SIZE/scale) - 1, first, SIZE-1)
     return np.where((size > 0).all(1, keepdims=True), np.concatenate([first, last], 1), -1).astype(int)
 
-# %% ../nbs/01_datasets.ipynb #af66653f
+# %% ../nbs/01_datasets.ipynb #06fdaccd
 def _n_images(
     folder # a sequence
 )->int: # how many images it has
@@ -484,7 +494,7 @@ def read_track(
     if (boxes < 0).all(): raise UserError(f'{folder}/groundtruth.txt: the target is in none of its {n} frames')
     return boxes
 
-# %% ../nbs/01_datasets.ipynb #98d4742b
+# %% ../nbs/01_datasets.ipynb #94471132
 class LaSOT(Dataset):
     "LaSOT as <class>/<class>-N/, with the official lists of sequences"
     name, folder = 'LaSOT', 'LaSOT'
@@ -538,7 +548,7 @@ class LaSOT(Dataset):
         for name in sorted({n.rsplit('-', 1)[0] for n in names}):
             fetch(f'https://huggingface.co/datasets/l-lt/LaSOT/resolve/main/{name}.zip', Path(root)/cls.folder/name)
 
-# %% ../nbs/01_datasets.ipynb #246437ff
+# %% ../nbs/01_datasets.ipynb #98f01efc
 class OTB(LaSOT):
     "Six OTB-100 sequences in LaSOT's layout; 1,072 frames are for training, 127 for validation, 391 for the test"
     name, folder, official = 'OTB (stand-in for LaSOT)', 'otb_in_lasot_layout', ()
@@ -546,7 +556,7 @@ class OTB(LaSOT):
 
     def sequences(self): return [self.root/name for name in self.split_sequences[self.split]]
 
-# %% ../nbs/01_datasets.ipynb #f1d97bff
+# %% ../nbs/01_datasets.ipynb #68ece7fe
 class Cached:
     "A dataset whose decoded frames are kept on disk"
     def __init__(self,
