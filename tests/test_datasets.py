@@ -1,0 +1,281 @@
+"Bad input for every reader, and the cache of decoded frames under two processes and a kill"
+import json, multiprocessing, os, pickle, shutil, signal, time, wave
+from zipfile import ZipFile
+import numpy as np
+import pytest
+from PIL import Image
+from everything_is_video.datasets import (AudioMNIST, CIFAR10, CIFAR10JPEG, CLEVRER, FSDD, OTB, SST2, SPLITS, TGIFQA, Cached, Dataset,
+                                          LaSOT, TinyVIRAT, UserError)
+from everything_is_video.frames import save_video
+
+rng = np.random.default_rng(0)
+CIFAR_FILES = ['test_batch', *(f'data_batch_{k}' for k in range(1, 6))]
+
+
+# the official formats, as small as they can be: three test examples and some to train on
+
+def write(path, content):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(content if isinstance(content, bytes) else content.encode())
+
+def write_cifar(root):
+    for name in CIFAR_FILES:
+        write(root/'cifar-10-batches-py'/name, pickle.dumps({'data': rng.integers(0, 256, (3, 3072), np.uint8), 'labels': [0, 1, 0]}))
+    write(root/'cifar-10-batches-py/batches.meta', pickle.dumps({'label_names': ['cat', 'dog']}))
+
+def write_jpeg(root):
+    (root/'cifar10').mkdir(parents=True)
+    for part in 'train', 'test':
+        with ZipFile(root/f'cifar10/{part}.zip', 'w') as file:
+            for i in range(3):
+                with file.open(f'{part}/cat/{i:04d}.jpg', 'w') as image: Image.fromarray(rng.integers(0, 256, (32, 32, 3), np.uint8)).save(image, 'JPEG')
+    np.savez(root/'cifar10/official_labels.npz', train=np.uint8([3]*3), test=np.uint8([3]*3))
+
+def write_sst2(root):
+    for name in 'train', 'dev': write(root/f'SST-2/{name}.tsv', 'sentence\tlabel\n' + 'a fine film . \t1\n'*3)
+
+def write_wave(path):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with wave.open(str(path), 'wb') as file:
+        file.setparams((1, 2, 8000, 0, 'NONE', ''))
+        file.writeframes(rng.integers(-9000, 9000, 2000).astype('<i2').tobytes())
+
+def write_audiomnist(root):
+    for speaker in 1, 4, 5:
+        for i in range(3): write_wave(root/f'AudioMNIST/data/{speaker:02d}/{i}_{speaker:02d}_0.wav')
+
+def write_fsdd(root):
+    for i in range(9): write_wave(root/f'fsdd/recordings/{i}_theo_{i%3*3}.wav')
+
+def write_video(path):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    save_video(rng.integers(0, 256, (12, 3, 64, 64), np.uint8), path)
+
+def write_tinyvirat(root):
+    for part in 'train', 'test':
+        for i in range(3): write_video(root/f'TinyVIRAT/videos/{part}/{i}.mp4')
+        write(root/f'TinyVIRAT/tiny_{part}.json', json.dumps({'tubes': [{'path': f'{i}.mp4', 'label': ['Riding']} for i in range(3)]}))
+
+def write_clevrer(root):
+    for part, first in ('train', 0), ('validation', 10000):
+        names = [f'video_{first+i:05d}.mp4' for i in range(3)]
+        for name in names: write_video(root/f'clevrer/videos/{part}/video_{first:05d}-{first+1000:05d}/{name}')
+        scenes = [{'video_filename': name, 'questions': [{'question': 'What is it?', 'question_type': 'descriptive', 'answer': 'red'}]} for name in names]
+        write(root/f'clevrer/questions/{part}.json', json.dumps(scenes))
+
+def write_tgif(root):
+    for part in 'Train', 'Test':
+        for i in range(3): write_video(root/f'tgif-qa/gifs/{part}{i}.gif')
+        rows = [f'{part}{i}\twhat is it ?\tcat\t0\tFRAMEQA1\t1\ta cat .' for i in range(3)]
+        write(root/f'tgif-qa/{part}_frameqa_question.csv', '\r\n'.join(['gif_name\tquestion\tanswer\ttype\tvid_id\tkey\tdescription', *rows, '']))
+
+def write_sequence(folder):
+    (folder/'img').mkdir(parents=True)
+    for i in range(1, 25): Image.fromarray(rng.integers(0, 256, (60, 80, 3), np.uint8)).save(folder/f'img/{i:08d}.jpg')
+    write(folder/'groundtruth.txt', '10,10,20,20\n'*24)
+
+def write_lasot(root):
+    for i in range(1, 7): write_sequence(root/f'LaSOT/cat/cat-{i}')
+    for name, which in ('training', (1, 2, 3)), ('testing', (4, 5, 6)): write(root/f'LaSOT/{name}_set.txt', ''.join(f'cat-{i}\n' for i in which))
+
+def write_otb(root):
+    for names in OTB.split_sequences.values():
+        for name in names: write_sequence(root/'otb_in_lasot_layout'/name)
+
+WRITERS = {CIFAR10: write_cifar, CIFAR10JPEG: write_jpeg, SST2: write_sst2, AudioMNIST: write_audiomnist, FSDD: write_fsdd,
+           TinyVIRAT: write_tinyvirat, CLEVRER: write_clevrer, TGIFQA: write_tgif, LaSOT: write_lasot, OTB: write_otb}
+
+@pytest.fixture(scope='session')
+def good(tmp_path_factory):
+    "All datasets, whole"
+    root = tmp_path_factory.mktemp('good')
+    for writer in WRITERS.values(): writer(root)
+    return root
+
+@pytest.fixture
+def copy(good, tmp_path):
+    "A copy of a dataset, to damage: the data folder it is in"
+    def copy(reader):
+        shutil.copytree(good/reader.folder, tmp_path/reader.folder)
+        return tmp_path
+    return copy
+
+
+# good input
+
+@pytest.mark.parametrize('reader', WRITERS)
+def test_every_split_is_read(reader, good):
+    seen = []
+    for split in SPLITS:
+        dataset = reader(good, split)
+        assert len(dataset) > 0
+        for i, example in enumerate(dataset):
+            assert example.frames.shape == (dataset.n_frames, 3, 64, 64) and example.frames.dtype == np.uint8
+            if isinstance(example.answer, np.ndarray): assert example.answer.shape == (dataset.n_frames, 4)
+            else: assert set([example.answer] if isinstance(example.answer, str) else example.answer) <= set(dataset.vocabulary)
+        seen += [(split, source) for source, *_ in dataset.records]
+    if reader is not SST2: assert len(set(seen)) == len(seen)
+    again = pickle.loads(pickle.dumps(dataset))
+    assert np.array_equal(again[0].frames, dataset[0].frames)
+
+def test_a_videos_questions_stay_in_one_split(good, tmp_path):
+    write_clevrer(tmp_path)
+    path = tmp_path/'clevrer/questions/train.json'
+    path.write_text(json.dumps(json.loads(path.read_text())*5))
+    train, validation = ({r[0] for r in CLEVRER(tmp_path, s).records} for s in ('train', 'validation'))
+    assert train and validation and not train & validation
+
+
+# bad input: what is done to a file, and what the one line must say besides the file's name
+
+def cut(path): path.write_bytes(path.read_bytes()[:len(path.read_bytes())*2//3])
+def remove(path): path.unlink()
+def garbage(path): path.write_bytes(b'\0garbage\xff'*9)
+def text(content): return lambda path: path.write_text(content)
+def batch(**content): return lambda path: path.write_bytes(pickle.dumps(content))
+def images(n=3): return np.zeros((n, 3072), np.uint8)
+def no_files(path):
+    for file in path.rglob('*.*'):
+        if file.is_file(): file.unlink()
+def edit(old, new): return lambda path: path.write_text(path.read_text().replace(old, new, 1))
+def empty_zip(path): ZipFile(path, 'w').close()
+def bad_jpeg(path):
+    with ZipFile(path) as file: members = {n: file.read(n) for n in file.namelist()}
+    with ZipFile(path, 'w') as file:
+        for name, content in members.items(): file.writestr(name, content[:200] if '0001' in name else content)
+
+TABLE, ZIP, LABELS = 'SST-2/dev.tsv', 'cifar10/test.zip', 'cifar10/official_labels.npz'
+BATCH, META, WAV = 'cifar-10-batches-py/test_batch', 'cifar-10-batches-py/batches.meta', 'AudioMNIST/data/05/1_05_0.wav'
+VIRAT, CLIP, QUESTIONS = 'TinyVIRAT/tiny_test.json', 'TinyVIRAT/videos/test/1.mp4', 'clevrer/questions/validation.json'
+VIDEO, CSV, GIF = 'clevrer/videos/validation/video_10000-11000/video_10001.mp4', 'tgif-qa/Test_frameqa_question.csv', 'tgif-qa/gifs/Test1.gif'
+TRACK, IMAGE, VASE = 'LaSOT/cat/cat-5/groundtruth.txt', 'LaSOT/cat/cat-5/img/00000001.jpg', 'otb_in_lasot_layout/Vase/groundtruth.txt'
+LISTED = 'LaSOT/testing_set.txt'
+
+@pytest.mark.parametrize('reader, path, fault, message', [
+    (CIFAR10, BATCH, remove, 'no such file'), (CIFAR10, META, remove, 'no such file'), (CIFAR10, BATCH, cut, 'not a CIFAR-10 file'),
+    (CIFAR10, META, garbage, 'not a CIFAR-10'), (CIFAR10, BATCH, batch(data=images()), 'labels'),
+    (CIFAR10, BATCH, batch(data=images()[:, :99], labels=[0, 1, 0]), '(3, 99)'), (CIFAR10, BATCH, batch(data=images(), labels=[0]), '1 labels'),
+    (CIFAR10, BATCH, batch(data=images(), labels=[0, 7, 0]), 'label 7 of 2'), (CIFAR10, BATCH, batch(data=images(0), labels=[]), 'no examples'),
+    (CIFAR10, BATCH, batch(data=os.system, labels=[]), 'wants to run'), (CIFAR10, META, batch(names=[]), 'label_names'),
+    (CIFAR10JPEG, ZIP, remove, 'no such file'), (CIFAR10JPEG, LABELS, remove, 'no such file'), (CIFAR10JPEG, ZIP, cut, 'not a zip file'),
+    (CIFAR10JPEG, LABELS, garbage, 'not a list of labels'), (CIFAR10JPEG, LABELS, lambda p: np.savez(p, train=[1]), 'test'),
+    (CIFAR10JPEG, LABELS, lambda p: np.savez(p, test=[3, 99]), 'not a list of labels'), (CIFAR10JPEG, LABELS, lambda p: np.savez(p, test=[4]), 'deer/0000.jpg'),
+    (CIFAR10JPEG, ZIP, bad_jpeg, 'test/cat/0001.jpg: not an image'), (CIFAR10JPEG, ZIP, empty_zip, '3 images are not in it'),
+    (CIFAR10JPEG, LABELS, lambda p: np.savez(p, test=np.zeros(0, int)), 'no examples'),
+    (SST2, TABLE, remove, 'no such file'), (SST2, TABLE, cut, 'line 3 has 1 fields'), (SST2, TABLE, garbage, 'not a tab-separated table'),
+    (SST2, TABLE, edit('sentence', 'phrase'), "no column 'sentence'"), (SST2, TABLE, edit('1', 'good'), "line 2: the label 'good'"),
+    (SST2, TABLE, text(''), "no column 'sentence'"), (SST2, TABLE, text('sentence\tlabel\n'), 'no examples'),
+    (AudioMNIST, WAV, cut, 'of 2000 samples'), (AudioMNIST, WAV, garbage, 'not a 16-bit mono wav file'), (AudioMNIST, WAV, text(''), 'not a 16-bit'),
+    (AudioMNIST, WAV, lambda p: p.rename(p.with_name('q_05_0.wav')), 'q_05_0.wav: its name is not'), (AudioMNIST, 'AudioMNIST/data', no_files, 'no examples'),
+    (FSDD, 'fsdd/recordings/0_theo_0.wav', cut, 'of 2000 samples'), (FSDD, 'fsdd/recordings/0_theo_0.wav', lambda p: p.rename(p.with_name('zero.wav')), 'zero.wav: its name is not'),
+    (FSDD, 'fsdd/recordings/0_theo_0.wav', garbage, 'not a 16-bit mono wav file'), (FSDD, 'fsdd/recordings', no_files, 'no examples'),
+    (TinyVIRAT, VIRAT, remove, 'no such file'), (TinyVIRAT, VIRAT, cut, 'not a list of TinyVIRAT clips'), (TinyVIRAT, VIRAT, edit('tubes', 'clips'), 'tubes'),
+    (TinyVIRAT, VIRAT, edit('label', 'class'), 'label'), (TinyVIRAT, VIRAT, edit('Riding', 'Flying'), "0.mp4: the label 'Flying'"),
+    (TinyVIRAT, VIRAT, edit('"Riding"', ''), '0.mp4: a clip without a label'), (TinyVIRAT, VIRAT, text('[]'), 'no examples'), (TinyVIRAT, VIRAT, text('7'), 'not a list'),
+    (TinyVIRAT, CLIP, remove, 'no such'), (TinyVIRAT, CLIP, cut, 'not a video'), (TinyVIRAT, CLIP, garbage, 'not a video'),
+    (CLEVRER, QUESTIONS, remove, 'no such file'), (CLEVRER, QUESTIONS, cut, 'not a list of CLEVRER questions'), (CLEVRER, QUESTIONS, edit('"answer"', '"reply"'), 'answer'),
+    (CLEVRER, QUESTIONS, edit('red', 'pink'), "video_10000.mp4: the label 'pink'"), (CLEVRER, QUESTIONS, edit('video_10000.mp4', 'a.mp4'), 'not a list of CLEVRER questions'),
+    (CLEVRER, QUESTIONS, text('[]'), 'no examples'), (CLEVRER, VIDEO, remove, 'no such'), (CLEVRER, VIDEO, cut, 'not a video'), (CLEVRER, VIDEO, garbage, 'not a video'),
+    (TGIFQA, CSV, remove, 'no such file'), (TGIFQA, CSV, cut, 'line 3 has'), (TGIFQA, CSV, edit('gif_name', 'gif'), "no column 'gif_name'"),
+    (TGIFQA, CSV, edit('\tcat\t', '\t\t'), 'line 2: a question without an answer'), (TGIFQA, CSV, text('gif_name\tquestion\tanswer\n'), 'no examples'),
+    (TGIFQA, GIF, remove, 'no such'), (TGIFQA, GIF, cut, 'its end is missing'), (TGIFQA, GIF, garbage, 'not a GIF'), (TGIFQA, GIF, text('GIF89a;'), 'not a video'),
+    (LaSOT, LISTED, remove, 'no such file'), (LaSOT, LISTED, text(''), 'no examples'), (LaSOT, LISTED, garbage, 'not a list of sequences'),
+    (LaSOT, TRACK, remove, 'no such file'), (LaSOT, TRACK, cut, '16 lines of 4 numbers for 24 images'), (LaSOT, TRACK, edit('10,10', '10 10'), 'not a list of boxes'),
+    (LaSOT, TRACK, text('1,2,3\n'*24), '24 lines of 3 numbers'), (LaSOT, TRACK, edit('10', 'ten'), 'not a list of boxes'), (LaSOT, TRACK, text('0,0,0,0\n'*24), 'in none of its 24 frames'),
+    (LaSOT, IMAGE, remove, 'for 23 images'), (LaSOT, IMAGE, cut, 'not an image'), (LaSOT, IMAGE, garbage, 'not an image'),
+    (OTB, VASE, remove, 'no such file'), (OTB, VASE, cut, '16 lines of 4 numbers for 24 images'), (OTB, 'otb_in_lasot_layout/Vase/img/00000007.jpg', garbage, 'not an image'),
+], ids=lambda v: v.__name__ if isinstance(v, type) else None)
+def test_bad_input_is_one_line(reader, path, fault, message, copy):
+    root = copy(reader)
+    fault(root/path)
+    with pytest.raises(UserError) as error: list(reader(root, 'test'))
+    line = str(error.value)
+    assert message in line and '\n' not in line
+    assert str(root) in line and (str(root/path.split('/')[0]) in line)
+
+@pytest.mark.parametrize('reader', WRITERS)
+def test_nothing_there(reader, tmp_path):
+    with pytest.raises(UserError, match='no such file|no examples'): reader(tmp_path, 'test')
+
+def test_unknown_split(good):
+    with pytest.raises(UserError, match="'dev': no such split"): SST2(good, 'dev')
+
+def test_a_flag_of_lasot(copy):
+    root = copy(LaSOT)
+    flags = root/'LaSOT/cat/cat-4/full_occlusion.txt'
+    flags.write_text(','.join(['0']*23 + ['1']))
+    assert (LaSOT(root, 'test', n_frames=24)[0].answer[:, 0] >= 0).tolist() == [True]*23 + [False]
+    (root/'LaSOT/cat/cat-5/out_of_view.txt').write_text('0,1')
+    with pytest.raises(UserError, match='out_of_view.txt: not a line of 0 and 1.*2 numbers for 24 images'): LaSOT(root, 'test')[1]
+
+
+# one bad file among many
+
+@pytest.mark.parametrize('reader, path', [(CIFAR10JPEG, ZIP), (AudioMNIST, WAV), (FSDD, 'fsdd/recordings/0_theo_0.wav'), (TinyVIRAT, CLIP), (CLEVRER, VIDEO),
+                                          (TGIFQA, GIF), (LaSOT, TRACK), (OTB, VASE)])
+def test_one_bad_file_is_skipped_and_counted(reader, path, copy, capsys):
+    n = len(reader(root := copy(reader), 'test'))
+    (bad_jpeg if path == ZIP else garbage)(root/path)
+    kept = Cached(reader(root, 'test'), root/'cache', skip_bad=True)
+    assert len(kept) == n - 1 and len(kept.skipped) == 1 and str(root/path) in kept.skipped[0]
+    assert f'1 of {n} examples are skipped' in capsys.readouterr().out
+    sources = [s for s, *_ in reader(root, 'test').records]
+    for e, source in zip(kept, [s for s in sources if str(s) not in kept.skipped[0]] if path != ZIP else sources[::2]):
+        if reader not in (LaSOT, OTB): assert np.array_equal(e.frames, kept.dataset.read(source))
+    again = pickle.loads(pickle.dumps(kept))
+    assert len(again) == n - 1 and np.array_equal(again[0].frames, kept[0].frames)
+
+def test_all_bad(copy):
+    root = copy(TinyVIRAT)
+    for i in range(3): garbage(root/f'TinyVIRAT/videos/test/{i}.mp4')
+    with pytest.raises(UserError, match='none of 3 examples can be read'): Cached(TinyVIRAT(root, 'test'), root/'cache', skip_bad=True)
+
+
+# the cache
+
+class Slow(Dataset):
+    "Frames that say which example they are, 1 ms each"
+    name, n_frames = 'slow', 2
+    def __init__(self, n):
+        self.split, self.records = 'train', [(None, '', str(i)) for i in range(n)]
+    def frames(self, i):
+        time.sleep(.001)
+        return np.full((2, 3, 64, 64), i % 251, np.uint8)
+
+def fill(folder, n, seed):
+    kept = Cached(Slow(n), folder)
+    for i in np.random.default_rng(seed).permutation(n): kept[i]
+
+def is_right(kept): return all((e.frames == i % 251).all() for i, e in enumerate(kept))
+
+def test_two_processes_share_it(tmp_path):
+    workers = [multiprocessing.get_context('spawn').Process(target=fill, args=(tmp_path, 300, seed)) for seed in range(2)]
+    for w in workers: w.start()
+    for w in workers: w.join()
+    kept = Cached(Slow(300), tmp_path)
+    assert [w.exitcode for w in workers] == [0, 0] and kept.done.all() and is_right(kept)
+    assert len(list(tmp_path.iterdir())) == 1
+
+def test_a_kill_leaves_it_right(tmp_path):
+    n, kept = 2000, None
+    for seed in range(3):
+        worker = multiprocessing.get_context('fork').Process(target=fill, args=(tmp_path, n, seed))
+        worker.start()
+        time.sleep(.4)
+        os.kill(worker.pid, signal.SIGKILL)
+        worker.join()
+    kept = Cached(Slow(n), tmp_path)
+    assert 0 < kept.done.sum() < n
+    assert all((kept.kept[i] == i % 251).all() for i in np.flatnonzero(kept.done))
+    assert is_right(kept)
+
+def test_a_changed_file_is_read_again(copy):
+    root = copy(AudioMNIST)
+    Cached(AudioMNIST(root, 'test'), root/'cache')[1]
+    write_wave(root/WAV)
+    dataset = AudioMNIST(root, 'test')
+    assert np.array_equal(Cached(dataset, root/'cache')[1].frames, dataset[1].frames)
+
+def test_no_place_for_it(good, tmp_path):
+    (tmp_path/'file').touch()
+    with pytest.raises(UserError, match='frames cannot be kept there'): Cached(SST2(good, 'test'), tmp_path/'file')
