@@ -4,17 +4,21 @@
 
 # %% auto #0
 __all__ = ['WRITERS', 'SHAPES', 'ADJECTIVES', 'DEGREES', 'FLIPS', 'NOUNS', 'CLAUSES', 'FIRST', 'SOUNDS', 'DIGITS', 'RATE',
-           'VALIDATION_SPEAKERS', 'TEST_SPEAKERS', 'make_sample', 'draw_shapes', 'write_cifar10', 'make_sentence',
-           'write_sst2', 'speak', 'make_voice', 'write_audiomnist']
+           'VALIDATION_SPEAKERS', 'TEST_SPEAKERS', 'COLORS', 'MATERIALS', 'SOLIDS', 'WIDTH', 'HEIGHT', 'FRAMES', 'LOOK',
+           'ATTRIBUTES', 'PHRASES', 'make_sample', 'draw_shapes', 'write_cifar10', 'make_sentence', 'write_sst2',
+           'speak', 'make_voice', 'write_audiomnist', 'draw_solids', 'move', 'make_scene', 'answer', 'make_question',
+           'write_clevrer']
 
-# %% ../nbs/02_samples.ipynb #c7ac1f8b
+# %% ../nbs/02_samples.ipynb #3b3f8163
 import json, os, pickle, shutil
+from collections import Counter
+from functools import lru_cache
 from pathlib import Path
 import numpy as np
 from PIL import Image
 from .frames import UserError
 
-# %% ../nbs/02_samples.ipynb #de7b804c
+# %% ../nbs/02_samples.ipynb #05daa37f
 WRITERS = {}  # dataset name -> function(folder, number of training examples, of test examples, seed) that writes its sample
 
 def make_sample(
@@ -37,7 +41,7 @@ def make_sample(
     finally: shutil.rmtree(part, ignore_errors=True)
     return folder
 
-# %% ../nbs/02_samples.ipynb #364fedf5
+# %% ../nbs/02_samples.ipynb #ce1214ad
 def _disc(x, y, r=1., cx=0., cy=0.): return np.hypot(x-cx, y-cy) - r
 def _rectangle(x, y, w, h, cx=0., cy=0.): return np.maximum(abs(x-cx) - w, abs(y-cy) - h)
 def _turn(x, y, angle): return x*np.cos(angle) + y*np.sin(angle), y*np.cos(angle) - x*np.sin(angle)
@@ -63,7 +67,7 @@ def _heart(x, y):
     u, v = _turn(x, y-.05, np.pi/4)
     return np.min([_rectangle(u, v, .55, .55), _disc(u, v, .55, 0, -.55), _disc(u, v, .55, -.55, 0)], 0)
 
-# %% ../nbs/02_samples.ipynb #2657f533
+# %% ../nbs/02_samples.ipynb #3c603bfb
 SHAPES = dict( # name -> signed distance of points (x to the right, y down), in units of the shape's size
     circle=_disc,
     square=lambda x, y: _rectangle(x, y, .8, .8),
@@ -76,7 +80,7 @@ SHAPES = dict( # name -> signed distance of points (x to the right, y down), in 
     heart=_heart,
     moon=lambda x, y: np.maximum(_disc(x, y), -_disc(x, y, .8, .55)))
 
-# %% ../nbs/02_samples.ipynb #3847b741
+# %% ../nbs/02_samples.ipynb #5ea67c44
 def _texture(
     rng,           # random generator
     n:int,         # how many
@@ -90,7 +94,7 @@ def _texture(
     w[np.arange(size), low], w[np.arange(size), low+1] = 1 - (at-low), at - low
     return w @ rng.random((n, cells+1, cells+1), np.float32) @ w.T
 
-# %% ../nbs/02_samples.ipynb #880641e1
+# %% ../nbs/02_samples.ipynb #d2abac57
 def _rgb(
     h, # hue in [0, 1), any shape
     s, # saturation in [0, 1]
@@ -100,7 +104,7 @@ def _rgb(
     k = (np.array([5, 3, 1]) + np.asarray(h)[..., None]*6)%6
     return np.asarray(v)[..., None]*(1 - np.asarray(s)[..., None]*np.clip(np.minimum(k, 4-k), 0, 1))
 
-# %% ../nbs/02_samples.ipynb #a577501b
+# %% ../nbs/02_samples.ipynb #25085b7c
 def draw_shapes(
     labels:np.ndarray, # (n,) which of SHAPES
     hues:np.ndarray,   # (n,) colour families 0..9, a tenth of the colour wheel each
@@ -121,7 +125,7 @@ def draw_shapes(
     image = ground + alpha*(colour - ground) + rng.standard_normal((n, size, size, 3), np.float32)*u(.01, .06)[..., None]
     return np.uint8(np.clip(image, 0, 1)*255).transpose(0, 3, 1, 2)
 
-# %% ../nbs/02_samples.ipynb #56aeae65
+# %% ../nbs/02_samples.ipynb #6b33dfc3
 class _Python2Pickler(pickle._Pickler):
     "Writes bytes as Python 2 strings, which `encoding='bytes'` and `encoding='latin1'` both read"
     dispatch = dict(pickle._Pickler.dispatch)
@@ -136,7 +140,7 @@ class _Python2Pickler(pickle._Pickler):
 def _pickle(path, value):
     with open(path, 'wb') as file: _Python2Pickler(file, 2).dump(value)
 
-# %% ../nbs/02_samples.ipynb #08d3096a
+# %% ../nbs/02_samples.ipynb #04292880
 def _balanced(rng, n, k): return rng.permutation(np.arange(n)%k)  # n numbers below k, each as often as the others
 
 def write_cifar10(folder, n, n_test, seed):
@@ -156,18 +160,18 @@ def write_cifar10(folder, n, n_test, seed):
 
 WRITERS['cifar10'] = write_cifar10
 
-# %% ../nbs/02_samples.ipynb #3bc149f3
+# %% ../nbs/02_samples.ipynb #f6a9336d
 ADJECTIVES = [ # for each label of SST-2, 0 negative and 1 positive
-    'dull boring awful clumsy tedious weak bland lifeless stupid shallow messy dreadful'.split(),
+    'dull boring poor clumsy tedious weak bland lifeless stupid shallow messy dreadful'.split(),
     'brilliant charming clever funny moving superb delightful fresh gripping touching wonderful smart'.split()]
 DEGREES = ['', 'very', 'really', 'so', 'rather', 'truly', 'not', 'never', 'hardly', 'not at all', 'far from', 'anything but']
 FLIPS = DEGREES.index('not')  # the degrees from here on turn a sentence round
 NOUNS = 'film movie story plot script acting cast ending music comedy drama dialogue'.split()
-CLAUSES = ['the {noun} is', 'i found the {noun}', 'this {noun} seemed', 'in the end it is', 'as a {noun} it is']
+CLAUSES = ['the {noun} is', 'i found the {noun}', 'this {noun} seemed', 'in the end it is', 'for me the {noun} was']
 FIRST = ['', '', 'the {noun} may be {degree} {adjective} , but', 'although the {noun} is {degree} {adjective} ,',
-         'what a {adjective} {noun} , and yet', 'watching {noun} after {noun} ,']
+         'after all the {adjective} {noun} ,', 'scene after scene ,']
 
-# %% ../nbs/02_samples.ipynb #afa06eb2
+# %% ../nbs/02_samples.ipynb #a63db99b
 def make_sentence(
     label:int,   # 0 negative, 1 positive
     test:bool,   # with a degree and an adjective kept for the test set
@@ -185,7 +189,7 @@ def make_sentence(
     first = fill(pick(FIRST), pick(DEGREES[:FLIPS]), pick(pick(ADJECTIVES)))
     return ' '.join(f'{first} {fill(pick(CLAUSES), "", "")} {DEGREES[degree]} {word} {pick([".", "!", ""])}'.split()) + ' '
 
-# %% ../nbs/02_samples.ipynb #b18ab408
+# %% ../nbs/02_samples.ipynb #1b289455
 def write_sst2(folder, n, n_test, seed):
     "`SST-2`: train.tsv and dev.tsv with labels, test.tsv without"
     (folder/'SST-2').mkdir()
@@ -198,7 +202,7 @@ def write_sst2(folder, n, n_test, seed):
 
 WRITERS['sst2'] = write_sst2
 
-# %% ../nbs/02_samples.ipynb #2f175d5d
+# %% ../nbs/02_samples.ipynb #7bb59ccc
 SOUNDS = dict( # sound -> first, second, third resonance (Hz), buzz, hiss, loudness
     i=(300, 2300, 3000, 1, 0, 1), I=(400, 2000, 2600, 1, 0, 1), e=(550, 1850, 2500, 1, 0, 1), a=(750, 1250, 2500, 1, 0, 1),
     o=(500, 900, 2400, 1, 0, 1), u=(320, 900, 2250, 1, 0, 1), w=(300, 650, 2200, 1, 0, .6), r=(350, 1100, 1600, 1, 0, .6),
@@ -208,31 +212,38 @@ SOUNDS['_'] = (500, 1500, 2500, 0, 0, 0)  # a stop's silence
 DIGITS = 'zIIroou wwaann _tuuu TTrii ffoorr ffaaIv ssI_kss ssevenn eeII_t nnaaInn'.split()  # 60 ms a letter
 RATE = 48000
 
-# %% ../nbs/02_samples.ipynb #468c3a79
+# %% ../nbs/02_samples.ipynb #24f46e03
+def _filtered(
+    source, # (samples,) a buzz or a hiss
+    gains   # (ticks, 481) of each tick's frequencies 0, 50, ... 24,000 Hz
+)->np.ndarray: # (samples,)
+    "Filter a sound by gains that change every 10 ms: windows of 20 ms, half over each other"
+    at = np.arange(len(gains))[:, None]*480 + np.arange(960)
+    grains = np.fft.irfft(np.fft.rfft(source[at]*np.hanning(960))*gains, 960)
+    wave = np.zeros(len(source))
+    for half in 0, 480: wave[half:half + len(gains)*480] += grains[:, half:half+480].ravel()
+    return wave
+
 def speak(
     digit:int,  # 0..9
-    voice:dict, # pitch (Hz), size (of the mouth: resonances go up with it), tempo, breath (0..1)
+    voice:dict, # pitch (Hz), size (the resonances go up with it), tempo, breath (0..1)
     rng         # random generator
 )->np.ndarray: # (samples,) float in [-1, 1], 48 kHz
     "A digit as a voice says it, a little different each time"
+    pitch, size, tempo = (voice[k]*rng.uniform(.94, 1.06) for k in ('pitch', 'size', 'tempo'))
     sounds = np.array([SOUNDS[s] for s in DIGITS[digit]])
-    tempo, pitch, size = (voice[k]*rng.uniform(.94, 1.06) for k in ('tempo', 'pitch', 'size'))
-    ticks = np.arange(int(len(sounds)*6/tempo))*tempo/6 - .5  # one each 10 ms
-    formants, (buzz, hiss, loud) = (p := np.array([np.interp(ticks, range(len(sounds)), c) for c in sounds.T]))[:3]*size, p[3:]
-    hz = np.arange(481)[:, None]*50
-    filters = sum(g/(1 + ((hz - f)/(60 + .06*f))**2) for f, g in zip(formants, (1, .6, .4)))*loud
+    ticks = np.arange(int(len(sounds)*6/tempo))*tempo/6 - .5
+    *formants, buzz, hiss, loud = [np.interp(ticks, range(len(sounds)), column)[:, None] for column in sounds.T]
+    hz = np.arange(481)*50
+    gains = loud*sum(g/(1 + ((hz - f*size)/(60 + .06*f))**2) for g, f in zip((1, .6, .4), formants))
     n = len(ticks)*480 + 480
-    phase = np.cumsum(pitch*np.linspace(1.15, .85, n)*(1 + .01*np.sin(np.arange(n)/1500)))/RATE
-    pulses = np.diff(np.floor(phase), prepend=0)*10
-    noise = rng.standard_normal(n)
-    at = np.arange(len(ticks))[:, None]*480 + np.arange(960)
-    source = pulses[at]*buzz[:, None] + noise[at]*(hiss + voice['breath']*buzz)[:, None]
-    grains = np.fft.irfft(np.fft.rfft(source*np.hanning(960))*filters.T, 960)
-    wave = np.zeros(n)
-    for half in 0, 1: wave[480*half:480*half + len(ticks)*480] += grains[:, 480*half:480*half+480].ravel()
-    return wave/abs(wave).max()*rng.uniform(.3, .9)
+    cycles = np.cumsum(pitch/RATE*np.linspace(1.15, .85, n)*(1 + .01*np.sin(np.arange(n)/1500)))
+    pulses = 10*np.diff(np.floor(cycles), prepend=0)
+    wave = _filtered(pulses, gains*buzz) + _filtered(rng.standard_normal(n), gains*(hiss + voice['breath']*buzz))
+    wave = np.pad(wave/abs(wave).max(), rng.integers(0, 4800, 2))
+    return rng.uniform(.3, .9)*(wave + .002*rng.standard_normal(len(wave))).clip(-1, 1)
 
-# %% ../nbs/02_samples.ipynb #96492592
+# %% ../nbs/02_samples.ipynb #ec84a35a
 VALIDATION_SPEAKERS = [12, 47, 59, 15, 27, 41, 4, 11, 21, 31, 44, 50]  # AudioMNIST's digit split, fold 0
 TEST_SPEAKERS = [26, 52, 60, 18, 32, 42, 5, 13, 22, 33, 45, 51]
 
@@ -246,7 +257,7 @@ def make_voice(
     return dict(pitch=rng.uniform(170, 250) if female else rng.uniform(85, 150), size=rng.uniform(1, 1.2) if female else rng.uniform(.85, 1.05),
                 tempo=rng.uniform(.75, 1.2), breath=rng.uniform(0, .4))
 
-# %% ../nbs/02_samples.ipynb #5fb95968
+# %% ../nbs/02_samples.ipynb #8763197a
 def write_audiomnist(folder, n, n_test, seed):
     "`AudioMNIST/data/NN/{digit}_{NN}_{repetition}.wav`, 48 kHz mono 16 bit, and audioMNIST_meta.txt"
     import wave
@@ -268,3 +279,221 @@ def write_audiomnist(folder, n, n_test, seed):
                 file.writeframes(np.int16(speak(digit, voices[s], rng)*32767).tobytes())
 
 WRITERS['audiomnist'] = write_audiomnist
+
+# %% ../nbs/02_samples.ipynb #f9719fcd
+COLORS = dict(gray=(120, 120, 120), red=(173, 35, 35), blue=(42, 75, 215), green=(29, 105, 20), brown=(129, 74, 25),
+              purple=(129, 38, 192), cyan=(41, 208, 208), yellow=(255, 238, 51))
+MATERIALS = 'metal', 'rubber'
+SOLIDS = dict( # shape -> signed distance of points (x to the right, y up, z towards us)
+    cube=lambda x, y, z: np.max([*map(abs, _turn(x, z, .5)), abs(y)], 0) - .8,
+    cylinder=lambda x, y, z: np.maximum(np.hypot(x, z) - .85, abs(y) - .8),
+    sphere=lambda x, y, z: np.sqrt(x**2 + y**2 + z**2) - .95)
+
+# %% ../nbs/02_samples.ipynb #ad06fe06
+@lru_cache(None)
+def _shape(
+    shape:str, # one of SOLIDS
+    radius:int # half its width, in pixels
+)->tuple: # light on it (h, w), mirrored light (h, w), height (h, w), whether a ray touches it (h, w), its shadow (h, w); at twice the size
+    "A solid seen from above at 30 degrees: follow each pixel's ray until it touches"
+    view, light = np.float32([0, -.5, -.866])[:, None, None], np.float32([-.48, .8, .36])
+    v, u = np.mgrid[1.6:-1.6:(n := radius*3*2j), -1.7:1.7:n].astype(np.float32)
+    p = np.stack([u, .866*v, -.5*v]) - 3*view
+    floor = p + view*((p[1] + .8)/.5)
+    for _ in range(12): p = p + view*SOLIDS[shape](*p)
+    normal = np.stack([SOLIDS[shape](*(p + s)) - SOLIDS[shape](*(p - s)) for s in .01*np.eye(3, dtype=np.float32)[..., None, None]])
+    normal /= np.maximum(np.linalg.norm(normal, axis=0), 1e-9)
+    mirror = view - 2*(view*normal).sum(0)*normal
+    shadow = .5*np.clip(2.6 - 2*np.hypot(floor[0] - .3, floor[2] + .2), 0, 1)
+    return np.tensordot(light, normal, 1).clip(0), np.tensordot(light, mirror, 1).clip(0), mirror[1] + p[1], abs(SOLIDS[shape](*p)) < .05, shadow
+
+@lru_cache(None)
+def _solid(
+    color:str, material:str, shape:str, # of COLORS, MATERIALS and SOLIDS
+    radius:int                          # half its width, in pixels
+)->Image.Image: # with opacity; its shadow is in it
+    "A solid in its colour: rubber is dull, metal mirrors the light above it"
+    lit, mirrored, high, touched, shadow = _shape(shape, radius)
+    image = np.array(COLORS[color])*(.45 + .65*lit[..., None])
+    if material == 'metal': image = .85*image + (45*high + 18 + 200*mirrored**12)[..., None]
+    image = np.concatenate([image.clip(0, 255)*touched[..., None], np.where(touched, 255, 255*shadow)[..., None]], -1)
+    return Image.fromarray(np.uint8(image)).reduce(2)
+
+# %% ../nbs/02_samples.ipynb #88a295bc
+WIDTH, HEIGHT, FRAMES = 480, 320, 32  # official videos have 128 frames; ours last as long at a quarter of the rate
+LOOK = FRAMES//8, FRAMES//8*3, FRAMES//8*5, FRAMES//8*7  # what a model sees that is shown four frames
+
+def _project(
+    places # (..., 2): to the right of the middle, away from us
+)->tuple: # pixels from the left, from the top, and half a solid's width
+    "Where solids appear"
+    x, away = np.moveaxis(np.asarray(places), -1, 0)
+    scale = 1/(1 + .1*away)
+    return WIDTH/2 + 72*x*scale, 190 - 52*away*scale, 36*scale
+
+@lru_cache(None)
+def _floor():
+    "The empty scene: grey, darker at the sides and far away"
+    y, x = np.mgrid[:1:HEIGHT*1j, -1:1:WIDTH*1j]
+    return Image.fromarray(np.uint8((95 + 75*y - 25*x**2)[..., None]*np.array([1, .99, .97])))
+
+def draw_solids(
+    things:list, # n tuples (color, material, shape)
+    places       # (n, 2) on the floor
+)->np.ndarray: # (320, 480, 3) uint8
+    "A frame: the floor, then each solid, the farthest first"
+    image = _floor().copy()
+    for i in np.argsort(-np.asarray(places)[:, 1]):
+        u, v, r = _project(places[i])
+        solid = _solid(*things[i], int(r)//3*3)
+        image.paste(solid, (int(u) - solid.width//2, int(v - .6*r) - solid.height//2), solid)
+    return np.asarray(image)
+
+# %% ../nbs/02_samples.ipynb #af806ddd
+def move(
+    places,    # (n, 2) at the first frame, on the floor, in solids' widths
+    velocities # (n, 2) a frame
+)->tuple: # (FRAMES, n, 2) where they are in each frame; set of pairs (i, j) that collided, i < j
+    "Let solids of equal mass slide and collide"
+    p, v, path, pairs = np.array(places, float), np.array(velocities, float), [], set()
+    both = list(zip(*np.triu_indices(len(p), 1)))
+    for _ in range(FRAMES):
+        path.append(p.copy())
+        for _ in range(4):
+            p += v/4
+            for i, j in both:
+                gap = p[j] - p[i]
+                if (far := np.hypot(*gap)) < 1 and (push := (v[i] - v[j]) @ gap/far) > 0:
+                    v[i], v[j] = v[i] - push*gap/far, v[j] + push*gap/far
+                    pairs.add((int(i), int(j)))
+        v *= .99
+    return np.array(path), pairs
+
+# %% ../nbs/02_samples.ipynb #4a4b99ca
+def _clear(
+    path, # (FRAMES, n, 2)
+    enters # (n,) bool
+)->np.ndarray: # (n,) bool: which solids move; or None where that could be doubted
+    "Which solids move, if four frames tell the story"
+    u, v, r = _project(path[list(LOOK)])  # each (4, n)
+    away, inside = abs(u - WIDTH/2) > WIDTH/2 + 1.7*r, (abs(u - WIDTH/2) < WIDTH/2 - r) & (v > 60) & (v < HEIGHT - r)
+    if not np.where(enters, away[0] & inside[2:].any(0), inside[0]).all(): return None
+    apart = np.hypot(u[:, :, None] - u[:, None], v[:, :, None] - v[:, None]) + 999*np.eye(len(enters))
+    if not (inside & (apart.min(2) > r)).any(0).all(): return None
+    way = np.hypot(*np.diff(path[list(LOOK)], axis=0).sum(0).T)
+    return way > .6 if ((way < .02) | (way > .6)).all() else None
+
+def make_scene(
+    test:bool, # with solids kept for the test set
+    rng        # random generator
+)->dict: # things (color, material, shape), path (FRAMES, n, 2), pairs that collide, moving (n,), entering (n,)
+    "Three to five different solids; some stand, some slide, some enter from the sides"
+    kinds = [(c, MATERIALS[m], [*SOLIDS][s]) for c in COLORS for m in range(2) for s in range(3)]
+    kept = [k for i, k in enumerate(kinds) if i%6 == i//6%6]  # one of each colour
+    n = rng.integers(3, 6)
+    while True:
+        things = [kinds[i] for i in rng.choice(len(kinds), n, False)]
+        if any(k in kept for k in things) != test: continue
+        places = np.stack([rng.uniform(-2.6, 2.6, n), rng.uniform(-1.5, 1.5, n)], -1)
+        roles = rng.choice(3, n, p=[.5, .15, .35])
+        side = rng.choice([-1, 1], n)
+        places[roles == 2, 0] = (side*rng.uniform(5.2, 6, n))[roles == 2]
+        goals = places[rng.permutation(n)]*[(roles != 2).mean(), 1] + rng.normal(0, .3, (n, 2))
+        heading = goals - places
+        speed = np.choose(roles, [0, rng.uniform(.06, .12, n), rng.uniform(.17, .24, n)])
+        if np.hypot(*(places[:, None] - places[None]).T)[~np.eye(n, dtype=bool)].min() < 1.2: continue
+        path, pairs = move(places, speed[:, None]*heading/np.linalg.norm(heading, axis=1, keepdims=True))
+        moving = _clear(path, roles == 2)
+        if moving is not None: return dict(things=things, path=path, pairs=pairs, moving=moving, entering=roles == 2)
+
+# %% ../nbs/02_samples.ipynb #9102bb4b
+ATTRIBUTES = 'color', 'material', 'shape'
+
+def answer(
+    program:list, # steps, each works on what the steps before it left
+    scene:dict    # of make_scene
+)->str: # 0..5, yes, no, a color, a material or a shape
+    "Run a question's program"
+    stack = []
+    for step in program:
+        if step == 'objects': stack.append(list(range(len(scene['things']))))
+        elif step == 'unique': [value] = stack.pop(); stack.append(value)
+        elif step == 'get_col_partner': one = stack.pop(); [pair] = [p for p in scene['pairs'] if one in p]; stack.append(sum(pair) - one)
+        elif step == 'count': stack.append(str(len(stack.pop())))
+        elif step == 'exist': stack.append('yes' if stack.pop() else 'no')
+        elif step.startswith('query_'): stack.append(scene['things'][stack.pop()][ATTRIBUTES.index(step[6:])])
+        elif (attribute := step.removeprefix('filter_')) in ATTRIBUTES:
+            value, few = stack.pop(), stack.pop()
+            stack.append([i for i in few if scene['things'][i][ATTRIBUTES.index(attribute)] == value])
+        elif step.startswith('filter_'):
+            keep = dict(filter_in=scene['entering'], filter_moving=scene['moving'], filter_stationary=~scene['moving'])[step]
+            stack.append([i for i in stack.pop() if keep[i]])
+        else: stack.append(step)
+    return stack.pop()
+
+# %% ../nbs/02_samples.ipynb #9fafd74b
+PHRASES = { # kind of question, and what happens to the objects -> its words
+    'count': 'How many {name}s are there?', 'count in': 'How many {name}s enter the scene?',
+    'exist': 'Are there any {name}s?', 'exist in': 'Are there any {name}s that enter the scene?',
+    'query': 'What is the {asked} of the {name}?', 'query in': 'What is the {asked} of the {name} that enters the scene?',
+    'query partner': 'What is the {asked} of the object to collide with the {name}?'}
+
+def make_question(
+    kind:str,   # count, exist or query
+    scene:dict, # of make_scene
+    rng         # random generator
+)->dict: # question, question_type, question_subtype, program, answer; None where the question makes no sense
+    "A descriptive question about a scene, in CLEVRER's words"
+    asked = ATTRIBUTES[rng.integers(3)] if kind == 'query' else ''
+    like = scene['things'][rng.integers(len(scene['things']))] if rng.random() < .6 else [rng.choice([*v]) for v in (COLORS, MATERIALS, SOLIDS)]
+    told = {k: str(v) for k, v in zip(ATTRIBUTES, like) if k != asked and rng.random() < .45}
+    event = rng.choice(['', 'moving', 'stationary', 'in'] + ['partner']*bool(asked))
+    if kind == 'exist' and not told: return None
+    program = ['objects'] + [step for k, v in told.items() for step in (v, f'filter_{k}')]
+    program += [f'filter_{event}']*(event in ('moving', 'stationary', 'in')) + ['unique']*bool(asked)
+    program += ['get_col_partner']*(event == 'partner') + [f'query_{asked}' if asked else kind]
+    name = ' '.join([event]*(event in ('moving', 'stationary')) + [*told.values()] + ['object']*('shape' not in told))
+    text = PHRASES.get(f'{kind} {event}', PHRASES[kind]).format(name=name, asked=asked)
+    try: return dict(question=text, question_type='descriptive', question_subtype=program[-1], program=program, answer=answer(program, scene))
+    except ValueError: return None  # there is no such object, or more than one
+
+# %% ../nbs/02_samples.ipynb #671b1ffe
+def _write_mp4(
+    path,
+    frames,   # (height, width, 3) uint8 each; both even
+    fps:int=8 # frames a second
+):
+    "Write an mp4 file, the same bytes on every machine with the same encoder"
+    import av
+    with av.open(str(path), 'w') as video:
+        stream = video.add_stream('libx264', rate=fps, options={'preset': 'ultrafast', 'crf': '18', 'threads': '1'})
+        for i, frame in enumerate(frames):
+            if not i: stream.height, stream.width, stream.pix_fmt = *frame.shape[:2], 'yuv420p'
+            video.mux(stream.encode(av.VideoFrame.from_ndarray(np.ascontiguousarray(frame), 'rgb24')))
+        video.mux(stream.encode())
+
+# %% ../nbs/02_samples.ipynb #cf97f210
+def _ask(scene, kind, given, rng):
+    "The question, out of twelve, whose answer was given least"
+    asked = []
+    while len(asked) < 12: asked += filter(None, [make_question(kind, scene, rng)])
+    best = min(asked, key=lambda q: given[q['question_subtype'][:5], q['answer']])
+    given[best['question_subtype'][:5], best['answer']] += 1
+    return best
+
+def write_clevrer(folder, n, n_test, seed):
+    "`clevrer`: questions/train.json and validation.json, videos in folders of a thousand, five questions a video"
+    (folder/'clevrer/questions').mkdir(parents=True)
+    for part, first, m in ('train', 0, n), ('validation', 10000, n_test):
+        rng, given, videos = np.random.default_rng([seed, 3, first]), Counter(), []
+        for start in range(0, m, 5):
+            scene, number = make_scene(first > 0, rng), first + start//5
+            thousand = folder/f'clevrer/videos/{part}/video_{number//1000*1000:05d}-{number//1000*1000+1000:05d}'
+            thousand.mkdir(parents=True, exist_ok=True)
+            _write_mp4(thousand/f'video_{number:05d}.mp4', [draw_solids(scene['things'], p) for p in scene['path']])
+            kinds = [['count', 'exist', 'query'][i%3] for i in range(start, min(start+5, m))]
+            questions = [dict(question_id=i, **_ask(scene, kind, given, rng)) for i, kind in enumerate(kinds)]
+            videos.append(dict(scene_index=number, video_filename=f'video_{number:05d}.mp4', questions=questions))
+        (folder/f'clevrer/questions/{part}.json').write_text(json.dumps(videos))
+
+WRITERS['clevrer'] = write_clevrer
