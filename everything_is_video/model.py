@@ -6,7 +6,7 @@
 __all__ = ['ModelConfig', 'Attention', 'spatial_mask', 'SpatialAttention', 'TemporalAttention', 'slow_attention', 'time_mask',
            'Block', 'to_patches', 'to_frames', 'Merge', 'Unmerge', 'KVCache', 'VideoModel']
 
-# %% ../nbs/04_model.ipynb #02ac6b5a
+# %% ../nbs/04_model.ipynb #2ac97dbf
 from contextlib import contextmanager
 from dataclasses import dataclass, asdict
 import torch
@@ -15,7 +15,7 @@ from torch.nn import functional as F
 from torch.nn.attention.bias import causal_lower_right
 from .frames import SIZE, UserError
 
-# %% ../nbs/04_model.ipynb #cb0dbf75
+# %% ../nbs/04_model.ipynb #1dbb4813
 @dataclass(frozen=True)
 class ModelConfig:
     "The numbers of the model; the defaults are the paper's"
@@ -38,7 +38,7 @@ class ModelConfig:
     @property
     def grid(self): return SIZE//self.patch # patches a side, before merging
 
-# %% ../nbs/04_model.ipynb #52029920
+# %% ../nbs/04_model.ipynb #ee3d7b82
 class Attention(nn.Module):
     "Multi-head attention's projections; `attend` may also record the weights"
     def __init__(self, c:ModelConfig):
@@ -61,7 +61,7 @@ class Attention(nn.Module):
         self.record.append(weights.detach())
         return weights @ v
 
-# %% ../nbs/04_model.ipynb #b6a65c13
+# %% ../nbs/04_model.ipynb #75694202
 def spatial_mask(
     grid:int,  # patches a side
     window:int # patches across, odd
@@ -71,7 +71,7 @@ def spatial_mask(
     near = lambda i: (i[:, None] - i[None]).abs() <= window//2
     return near(row) & near(col)
 
-# %% ../nbs/04_model.ipynb #42266da4
+# %% ../nbs/04_model.ipynb #c3e84939
 class SpatialAttention(Attention):
     "Attention between the patches of one frame"
     def __init__(self, c:ModelConfig, grid:int, window:int=None):
@@ -84,7 +84,7 @@ class SpatialAttention(Attention):
         q, k, v = self.project(x.flatten(0, 1))
         return self.out(self.attend(q, k, v, self.mask).transpose(1, 2).reshape(x.shape))
 
-# %% ../nbs/04_model.ipynb #af322e6f
+# %% ../nbs/04_model.ipynb #84c64db5
 class TemporalAttention(Attention):
     "Causal attention of each patch to the same patch in earlier frames"
     def __init__(self, c:ModelConfig, window:int=None):
@@ -117,7 +117,7 @@ class TemporalAttention(Attention):
             self.record.append(full[..., missing:].detach())
         return sum(weights[..., o:o+1]*v[:, :, o:o+n] for o in range(w))
 
-# %% ../nbs/04_model.ipynb #62d82145
+# %% ../nbs/04_model.ipynb #381ad3e0
 def slow_attention(
     q, k, v,          # (sequences, heads, length, d)
     mask:torch.Tensor # (queries, keys) bool, True where a query sees a key
@@ -126,7 +126,7 @@ def slow_attention(
     scores = torch.einsum('shqd,shkd->shqk', q, k)/q.shape[-1]**.5
     return torch.einsum('shqk,shkd->shqd', scores.masked_fill(~mask, float('-inf')).softmax(-1), v)
 
-# %% ../nbs/04_model.ipynb #4a156fae
+# %% ../nbs/04_model.ipynb #c5c0bd6e
 def time_mask(
     T:int,          # frames
     window:int=None # frames seen, the present one included; None: all before
@@ -135,7 +135,7 @@ def time_mask(
     back = torch.arange(T)[:, None] - torch.arange(T)[None]
     return (back >= 0) & (back < (window or T))
 
-# %% ../nbs/04_model.ipynb #5affaf0a
+# %% ../nbs/04_model.ipynb #134b4b9c
 class Block(nn.Module):
     "Causal temporal attention, spatial attention, MLP; a local block has windows, a global one has none"
     def __init__(self, c:ModelConfig, grid:int, local:bool):
@@ -155,7 +155,7 @@ class Block(nn.Module):
         x = x + self.drop(self.space(self.norm_space(x)))
         return x + self.drop(self.mlp(self.norm_mlp(x)))
 
-# %% ../nbs/04_model.ipynb #941555ba
+# %% ../nbs/04_model.ipynb #a4b49624
 def to_patches(
     frames:torch.Tensor, # (B, T, C, H, W)
     p:int                # patch size
@@ -164,7 +164,7 @@ def to_patches(
     B, T, C, H, W = frames.shape
     return frames.reshape(B, T, C, H//p, p, W//p, p).permute(0, 1, 3, 5, 2, 4, 6).reshape(B, T, -1, C*p*p)
 
-# %% ../nbs/04_model.ipynb #531358e5
+# %% ../nbs/04_model.ipynb #a86e5c33
 def to_frames(
     patches:torch.Tensor, # (B, T, N, C*p*p)
     p:int                 # patch size
@@ -174,7 +174,7 @@ def to_frames(
     g = int(N**.5)
     return patches.reshape(B, T, g, g, D//p**2, p, p).permute(0, 1, 4, 2, 5, 3, 6).reshape(B, T, D//p**2, g*p, g*p)
 
-# %% ../nbs/04_model.ipynb #497bafbc
+# %% ../nbs/04_model.ipynb #738cbec3
 class Merge(nn.Module):
     "2x2 patches become one: (B, T, N, K) -> (B, T, N/4, K)"
     def __init__(self, K:int):
@@ -183,7 +183,7 @@ class Merge(nn.Module):
 
     def forward(self, x): return self.linear(to_patches(to_frames(x, 1), 2))
 
-# %% ../nbs/04_model.ipynb #6dcf9080
+# %% ../nbs/04_model.ipynb #adb4661e
 class Unmerge(nn.Module):
     "One patch becomes 2x2, joined with what the skip connection kept: (B, T, N/4, K) -> (B, T, N, K)"
     def __init__(self, K:int):
@@ -194,7 +194,7 @@ class Unmerge(nn.Module):
         x = to_patches(to_frames(self.linear(x), 2), 1)
         return self.skip(torch.cat([x, kept], -1))
 
-# %% ../nbs/04_model.ipynb #0eb06f22
+# %% ../nbs/04_model.ipynb #74e9635b
 class KVCache:
     "The keys and values of every temporal attention for the frames seen so far, in tensors allocated once"
     def __init__(self, max_frames:int): self.max_frames, self.kept, self.position = max_frames, {}, 0
@@ -210,7 +210,7 @@ class KVCache:
         keys[:, :, start:end], values[:, :, start:end] = k, v
         return keys[:, :, :end], values[:, :, :end]
 
-# %% ../nbs/04_model.ipynb #1d164728
+# %% ../nbs/04_model.ipynb #b39dc0cf
 class VideoModel(nn.Module):
     "The U-shaped space-time transformer that predicts the next frame (section 3.2, Figure 9)"
     def __init__(self, c:ModelConfig=ModelConfig()):
@@ -225,10 +225,12 @@ class VideoModel(nn.Module):
         self.middle = nn.ModuleList(Block(c, grids[-1], local=False) for _ in range(c.global_blocks))
         self.unmerges, self.decoder = nn.ModuleList(Unmerge(c.K) for _ in grids[:-1]), nn.ModuleList(map(local, grids[-2::-1]))
         self.norm, self.head = nn.LayerNorm(c.K), nn.Linear(c.K, 3*c.patch**2)
-        for p in self.parameters():
-            if p.ndim > 1: nn.init.trunc_normal_(p, std=.02)
         for m in self.modules():
-            if isinstance(m, nn.Linear): nn.init.zeros_(m.bias)
+            if isinstance(m, nn.Linear):
+                nn.init.xavier_uniform_(m.weight)
+                nn.init.zeros_(m.bias)
+        for p in (self.pos_space, self.pos_time): nn.init.normal_(p, std=.02)
+        nn.init.constant_(self.head.bias, -2)  # frames of text are dark: start there
 
     def forward(self,
         frames:torch.Tensor, # (B, T, 3, 64, 64) in [0, 1]
@@ -239,7 +241,7 @@ class VideoModel(nn.Module):
         if start + T > c.max_frames: raise UserError(f"{start+T} frames are more than the model's max_frames={c.max_frames}")
         n = n or T
         give = [min(T, n + i*(c.temporal_window-1)) for i in range(c.merges*c.local_blocks+1)]  # frames a block gives, the last block first
-        x = self.drop(self.embed(to_patches(frames, c.patch)) + self.pos_space + self.pos_time[start:start+T])
+        x = self.drop(self.embed(to_patches(2*frames - 1, c.patch)) + self.pos_space + self.pos_time[start:start+T])
         skips = []
         for blocks, merge in zip(self.encoder, self.merges):
             for block in blocks: x = self._run(block, x, T, cache)
