@@ -4,21 +4,24 @@
 
 # %% auto #0
 __all__ = ['WRITERS', 'SHAPES', 'ADJECTIVES', 'DEGREES', 'FLIPS', 'NOUNS', 'CLAUSES', 'FIRST', 'SOUNDS', 'DIGITS', 'RATE',
-           'VALIDATION_SPEAKERS', 'TEST_SPEAKERS', 'COLORS', 'MATERIALS', 'SOLIDS', 'WIDTH', 'HEIGHT', 'FRAMES', 'LOOK',
-           'ATTRIBUTES', 'PHRASES', 'make_sample', 'draw_shapes', 'write_cifar10', 'make_sentence', 'write_sst2',
-           'speak', 'make_voice', 'write_audiomnist', 'draw_solids', 'move', 'make_scene', 'answer', 'make_question',
-           'write_clevrer']
+           'VALIDATION_SPEAKERS', 'TEST_SPEAKERS', 'COLORS', 'MATERIALS', 'SOLIDS', 'THINGS', 'KEPT', 'WIDTH', 'HEIGHT',
+           'FRAMES', 'LOOK', 'ATTRIBUTES', 'PHRASES', 'MOTIONS', 'HELD', 'DRIVES', 'WITH_CAR', 'TOGETHER', 'LABELS',
+           'CANVAS', 'CLOTHES', 'PAINT', 'ICONS', 'ACTIONS', 'NUMBERS', 'GIF', 'PLACES', 'make_sample', 'draw_shapes',
+           'write_cifar10', 'make_sentence', 'write_sst2', 'speak', 'make_voice', 'write_audiomnist', 'draw_solids',
+           'move', 'make_scene', 'answer', 'make_question', 'write_clevrer', 'make_labels', 'kept_pair', 'draw_clip',
+           'write_tinyvirat', 'draw_gif', 'kept_color', 'make_gif', 'write_tgif_qa', 'draw_track', 'write_lasot']
 
-# %% ../nbs/02_samples.ipynb #3b3f8163
+# %% ../nbs/02_samples.ipynb #ca24c285
 import json, os, pickle, shutil
 from collections import Counter
 from functools import lru_cache
+from itertools import combinations
 from pathlib import Path
 import numpy as np
-from PIL import Image
+from PIL import Image, ImageDraw
 from .frames import UserError
 
-# %% ../nbs/02_samples.ipynb #05daa37f
+# %% ../nbs/02_samples.ipynb #dbe777be
 WRITERS = {}  # dataset name -> function(folder, number of training examples, of test examples, seed) that writes its sample
 
 def make_sample(
@@ -33,15 +36,19 @@ def make_sample(
     folder = Path(root)/f'{name}-{n}-{seed}'
     if (folder/'sample.json').exists(): return folder
     part = folder.with_name(f'part-{os.getpid()}-{folder.name}')
-    part.mkdir(parents=True)
+    shutil.rmtree(part, ignore_errors=True)
     try:
+        part.mkdir(parents=True)
         WRITERS[name](part, n, max(n//5, 20), seed)
         (part/'sample.json').write_text(json.dumps(dict(name=name, n=n, seed=seed)))
-        if not folder.exists(): part.replace(folder)
+        part.replace(folder)
+    except OSError as error:
+        if not (folder/'sample.json').exists():  # unless another process was faster
+            raise UserError(f'{folder}: the sample cannot be written ({error}); make room there or choose another folder') from None
     finally: shutil.rmtree(part, ignore_errors=True)
     return folder
 
-# %% ../nbs/02_samples.ipynb #ce1214ad
+# %% ../nbs/02_samples.ipynb #fbc5638c
 def _disc(x, y, r=1., cx=0., cy=0.): return np.hypot(x-cx, y-cy) - r
 def _rectangle(x, y, w, h, cx=0., cy=0.): return np.maximum(abs(x-cx) - w, abs(y-cy) - h)
 def _turn(x, y, angle): return x*np.cos(angle) + y*np.sin(angle), y*np.cos(angle) - x*np.sin(angle)
@@ -67,7 +74,7 @@ def _heart(x, y):
     u, v = _turn(x, y-.05, np.pi/4)
     return np.min([_rectangle(u, v, .55, .55), _disc(u, v, .55, 0, -.55), _disc(u, v, .55, -.55, 0)], 0)
 
-# %% ../nbs/02_samples.ipynb #3c603bfb
+# %% ../nbs/02_samples.ipynb #cdd5fedc
 SHAPES = dict( # name -> signed distance of points (x to the right, y down), in units of the shape's size
     circle=_disc,
     square=lambda x, y: _rectangle(x, y, .8, .8),
@@ -80,7 +87,7 @@ SHAPES = dict( # name -> signed distance of points (x to the right, y down), in 
     heart=_heart,
     moon=lambda x, y: np.maximum(_disc(x, y), -_disc(x, y, .8, .55)))
 
-# %% ../nbs/02_samples.ipynb #5ea67c44
+# %% ../nbs/02_samples.ipynb #f3b11b1c
 def _texture(
     rng,           # random generator
     n:int,         # how many
@@ -94,7 +101,7 @@ def _texture(
     w[np.arange(size), low], w[np.arange(size), low+1] = 1 - (at-low), at - low
     return w @ rng.random((n, cells+1, cells+1), np.float32) @ w.T
 
-# %% ../nbs/02_samples.ipynb #d2abac57
+# %% ../nbs/02_samples.ipynb #fec64f13
 def _rgb(
     h, # hue in [0, 1), any shape
     s, # saturation in [0, 1]
@@ -104,7 +111,7 @@ def _rgb(
     k = (np.array([5, 3, 1]) + np.asarray(h)[..., None]*6)%6
     return np.asarray(v)[..., None]*(1 - np.asarray(s)[..., None]*np.clip(np.minimum(k, 4-k), 0, 1))
 
-# %% ../nbs/02_samples.ipynb #25085b7c
+# %% ../nbs/02_samples.ipynb #882e9ab6
 def draw_shapes(
     labels:np.ndarray, # (n,) which of SHAPES
     hues:np.ndarray,   # (n,) colour families 0..9, a tenth of the colour wheel each
@@ -125,7 +132,7 @@ def draw_shapes(
     image = ground + alpha*(colour - ground) + rng.standard_normal((n, size, size, 3), np.float32)*u(.01, .06)[..., None]
     return np.uint8(np.clip(image, 0, 1)*255).transpose(0, 3, 1, 2)
 
-# %% ../nbs/02_samples.ipynb #6b33dfc3
+# %% ../nbs/02_samples.ipynb #41a7699c
 class _Python2Pickler(pickle._Pickler):
     "Writes bytes as Python 2 strings, which `encoding='bytes'` and `encoding='latin1'` both read"
     dispatch = dict(pickle._Pickler.dispatch)
@@ -140,7 +147,7 @@ class _Python2Pickler(pickle._Pickler):
 def _pickle(path, value):
     with open(path, 'wb') as file: _Python2Pickler(file, 2).dump(value)
 
-# %% ../nbs/02_samples.ipynb #04292880
+# %% ../nbs/02_samples.ipynb #e29f3d61
 def _balanced(rng, n, k): return rng.permutation(np.arange(n)%k)  # n numbers below k, each as often as the others
 
 def write_cifar10(folder, n, n_test, seed):
@@ -160,7 +167,7 @@ def write_cifar10(folder, n, n_test, seed):
 
 WRITERS['cifar10'] = write_cifar10
 
-# %% ../nbs/02_samples.ipynb #f6a9336d
+# %% ../nbs/02_samples.ipynb #ede3e6c4
 ADJECTIVES = [ # for each label of SST-2, 0 negative and 1 positive
     'dull boring poor clumsy tedious weak bland lifeless stupid shallow messy dreadful'.split(),
     'brilliant charming clever funny moving superb delightful fresh gripping touching wonderful smart'.split()]
@@ -171,7 +178,7 @@ CLAUSES = ['the {noun} is', 'i found the {noun}', 'this {noun} seemed', 'in the 
 FIRST = ['', '', 'the {noun} may be {degree} {adjective} , but', 'although the {noun} is {degree} {adjective} ,',
          'after all the {adjective} {noun} ,', 'scene after scene ,']
 
-# %% ../nbs/02_samples.ipynb #a63db99b
+# %% ../nbs/02_samples.ipynb #18d98fd0
 def make_sentence(
     label:int,   # 0 negative, 1 positive
     test:bool,   # with a degree and an adjective kept for the test set
@@ -189,7 +196,7 @@ def make_sentence(
     first = fill(pick(FIRST), pick(DEGREES[:FLIPS]), pick(pick(ADJECTIVES)))
     return ' '.join(f'{first} {fill(pick(CLAUSES), "", "")} {DEGREES[degree]} {word} {pick([".", "!", ""])}'.split()) + ' '
 
-# %% ../nbs/02_samples.ipynb #1b289455
+# %% ../nbs/02_samples.ipynb #19bcc285
 def write_sst2(folder, n, n_test, seed):
     "`SST-2`: train.tsv and dev.tsv with labels, test.tsv without"
     (folder/'SST-2').mkdir()
@@ -202,7 +209,7 @@ def write_sst2(folder, n, n_test, seed):
 
 WRITERS['sst2'] = write_sst2
 
-# %% ../nbs/02_samples.ipynb #7bb59ccc
+# %% ../nbs/02_samples.ipynb #3c73979e
 SOUNDS = dict( # sound -> first, second, third resonance (Hz), buzz, hiss, loudness
     i=(300, 2300, 3000, 1, 0, 1), I=(400, 2000, 2600, 1, 0, 1), e=(550, 1850, 2500, 1, 0, 1), a=(750, 1250, 2500, 1, 0, 1),
     o=(500, 900, 2400, 1, 0, 1), u=(320, 900, 2250, 1, 0, 1), w=(300, 650, 2200, 1, 0, .6), r=(350, 1100, 1600, 1, 0, .6),
@@ -212,7 +219,7 @@ SOUNDS['_'] = (500, 1500, 2500, 0, 0, 0)  # a stop's silence
 DIGITS = 'zIIroou wwaann _tuuu TTrii ffoorr ffaaIv ssI_kss ssevenn eeII_t nnaaInn'.split()  # 60 ms a letter
 RATE = 48000
 
-# %% ../nbs/02_samples.ipynb #24f46e03
+# %% ../nbs/02_samples.ipynb #a7b4e637
 def _filtered(
     source, # (samples,) a buzz or a hiss
     gains   # (ticks, 481) of each tick's frequencies 0, 50, ... 24,000 Hz
@@ -243,7 +250,7 @@ def speak(
     wave = np.pad(wave/abs(wave).max(), rng.integers(0, 4800, 2))
     return rng.uniform(.3, .9)*(wave + .002*rng.standard_normal(len(wave))).clip(-1, 1)
 
-# %% ../nbs/02_samples.ipynb #ec84a35a
+# %% ../nbs/02_samples.ipynb #39b23439
 VALIDATION_SPEAKERS = [12, 47, 59, 15, 27, 41, 4, 11, 21, 31, 44, 50]  # AudioMNIST's digit split, fold 0
 TEST_SPEAKERS = [26, 52, 60, 18, 32, 42, 5, 13, 22, 33, 45, 51]
 
@@ -257,7 +264,7 @@ def make_voice(
     return dict(pitch=rng.uniform(170, 250) if female else rng.uniform(85, 150), size=rng.uniform(1, 1.2) if female else rng.uniform(.85, 1.05),
                 tempo=rng.uniform(.75, 1.2), breath=rng.uniform(0, .4))
 
-# %% ../nbs/02_samples.ipynb #8763197a
+# %% ../nbs/02_samples.ipynb #00f8d0e1
 def write_audiomnist(folder, n, n_test, seed):
     "`AudioMNIST/data/NN/{digit}_{NN}_{repetition}.wav`, 48 kHz mono 16 bit, and audioMNIST_meta.txt"
     import wave
@@ -280,7 +287,7 @@ def write_audiomnist(folder, n, n_test, seed):
 
 WRITERS['audiomnist'] = write_audiomnist
 
-# %% ../nbs/02_samples.ipynb #f9719fcd
+# %% ../nbs/02_samples.ipynb #448f37f6
 COLORS = dict(gray=(120, 120, 120), red=(173, 35, 35), blue=(42, 75, 215), green=(29, 105, 20), brown=(129, 74, 25),
               purple=(129, 38, 192), cyan=(41, 208, 208), yellow=(255, 238, 51))
 MATERIALS = 'metal', 'rubber'
@@ -288,8 +295,10 @@ SOLIDS = dict( # shape -> signed distance of points (x to the right, y up, z tow
     cube=lambda x, y, z: np.max([*map(abs, _turn(x, z, .5)), abs(y)], 0) - .8,
     cylinder=lambda x, y, z: np.maximum(np.hypot(x, z) - .85, abs(y) - .8),
     sphere=lambda x, y, z: np.sqrt(x**2 + y**2 + z**2) - .95)
+THINGS = [(color, material, shape) for color in COLORS for material in MATERIALS for shape in SOLIDS]
+KEPT = [thing for i, thing in enumerate(THINGS) if i%6 == i//6%6]  # for the test set, one of each colour
 
-# %% ../nbs/02_samples.ipynb #ad06fe06
+# %% ../nbs/02_samples.ipynb #3f079cab
 @lru_cache(None)
 def _shape(
     shape:str, # one of SOLIDS
@@ -319,7 +328,7 @@ def _solid(
     image = np.concatenate([image.clip(0, 255)*touched[..., None], np.where(touched, 255, 255*shadow)[..., None]], -1)
     return Image.fromarray(np.uint8(image)).reduce(2)
 
-# %% ../nbs/02_samples.ipynb #88a295bc
+# %% ../nbs/02_samples.ipynb #12d90c60
 WIDTH, HEIGHT, FRAMES = 480, 320, 32  # official videos have 128 frames; ours last as long at a quarter of the rate
 LOOK = FRAMES//8, FRAMES//8*3, FRAMES//8*5, FRAMES//8*7  # what a model sees that is shown four frames
 
@@ -349,7 +358,7 @@ def draw_solids(
         image.paste(solid, (int(u) - solid.width//2, int(v - .6*r) - solid.height//2), solid)
     return np.asarray(image)
 
-# %% ../nbs/02_samples.ipynb #af806ddd
+# %% ../nbs/02_samples.ipynb #88e345e1
 def move(
     places,    # (n, 2) at the first frame, on the floor, in solids' widths
     velocities # (n, 2) a frame
@@ -369,7 +378,7 @@ def move(
         v *= .99
     return np.array(path), pairs
 
-# %% ../nbs/02_samples.ipynb #4a4b99ca
+# %% ../nbs/02_samples.ipynb #f01edddf
 def _clear(
     path, # (FRAMES, n, 2)
     enters # (n,) bool
@@ -388,12 +397,10 @@ def make_scene(
     rng        # random generator
 )->dict: # things (color, material, shape), path (FRAMES, n, 2), pairs that collide, moving (n,), entering (n,)
     "Three to five different solids; some stand, some slide, some enter from the sides"
-    kinds = [(c, MATERIALS[m], [*SOLIDS][s]) for c in COLORS for m in range(2) for s in range(3)]
-    kept = [k for i, k in enumerate(kinds) if i%6 == i//6%6]  # one of each colour
     n = rng.integers(3, 6)
     while True:
-        things = [kinds[i] for i in rng.choice(len(kinds), n, False)]
-        if any(k in kept for k in things) != test: continue
+        things = [THINGS[i] for i in rng.choice(len(THINGS), n, False)]
+        if any(thing in KEPT for thing in things) != test: continue
         places = np.stack([rng.uniform(-2.6, 2.6, n), rng.uniform(-1.5, 1.5, n)], -1)
         roles = rng.choice(3, n, p=[.5, .15, .35])
         side = rng.choice([-1, 1], n)
@@ -406,7 +413,7 @@ def make_scene(
         moving = _clear(path, roles == 2)
         if moving is not None: return dict(things=things, path=path, pairs=pairs, moving=moving, entering=roles == 2)
 
-# %% ../nbs/02_samples.ipynb #9102bb4b
+# %% ../nbs/02_samples.ipynb #8e96004d
 ATTRIBUTES = 'color', 'material', 'shape'
 
 def answer(
@@ -431,7 +438,7 @@ def answer(
         else: stack.append(step)
     return stack.pop()
 
-# %% ../nbs/02_samples.ipynb #9fafd74b
+# %% ../nbs/02_samples.ipynb #6b26bbf6
 PHRASES = { # kind of question, and what happens to the objects -> its words
     'count': 'How many {name}s are there?', 'count in': 'How many {name}s enter the scene?',
     'exist': 'Are there any {name}s?', 'exist in': 'Are there any {name}s that enter the scene?',
@@ -457,7 +464,7 @@ def make_question(
     try: return dict(question=text, question_type='descriptive', question_subtype=program[-1], program=program, answer=answer(program, scene))
     except ValueError: return None  # there is no such object, or more than one
 
-# %% ../nbs/02_samples.ipynb #671b1ffe
+# %% ../nbs/02_samples.ipynb #db900973
 def _write_mp4(
     path,
     frames,   # (height, width, 3) uint8 each; both even
@@ -472,7 +479,7 @@ def _write_mp4(
             video.mux(stream.encode(av.VideoFrame.from_ndarray(np.ascontiguousarray(frame), 'rgb24')))
         video.mux(stream.encode())
 
-# %% ../nbs/02_samples.ipynb #cf97f210
+# %% ../nbs/02_samples.ipynb #1553ec55
 def _ask(scene, kind, given, rng):
     "The question, out of twelve, whose answer was given least"
     asked = []
@@ -497,3 +504,356 @@ def write_clevrer(folder, n, n_test, seed):
         (folder/f'clevrer/questions/{part}.json').write_text(json.dumps(videos))
 
 WRITERS['clevrer'] = write_clevrer
+
+# %% ../nbs/02_samples.ipynb #1d5e8208
+MOTIONS = dict(activity_standing=(0, 0), activity_walking=(50, 3), activity_running=(105, 7), Riding=(80, 0)) # label -> pixels, strides in a clip
+HELD = dict( # label -> the arm's angle from hanging down, what is in the hand: colour, width, height, in tenths of a body
+    activity_carrying=(1.2, (150, 95, 45), 3, 3), Transport_HeavyCarry=(2.9, (110, 75, 40), 7, 4), activity_gesturing=(2.2, None, 0, 0),
+    specialized_talking_phone=(2.5, (250, 250, 245), 1.5, 2.5), specialized_texting_phone=(1.5, (90, 240, 250), 2, 1.5),
+    specialized_using_tool=(1.3, (70, 70, 75), 1, 5), specialized_miscellaneous=(2.8, (230, 60, 130), 5, 2))
+DRIVES = 'vehicle_moving', 'vehicle_starting', 'vehicle_stopping', 'vehicle_turning_left', 'vehicle_turning_right'
+WITH_CAR, TOGETHER = ('Opening', 'Closing', 'Entering', 'Exiting', 'Loading'), ('Talking', 'Interacts', 'Push', 'Pull', 'Misc')
+LABELS = [*MOTIONS, *HELD, *DRIVES, *WITH_CAR, *TOGETHER]
+CANVAS = 128  # what is drawn is this many pixels a side; clips are smaller
+CLOTHES = [(45, 35, 90), (150, 35, 45), (35, 135, 70), (215, 130, 50), (235, 220, 110)]  # each has its own brightness: a colour can be told from its grey
+
+# %% ../nbs/02_samples.ipynb #22fb29b5
+def _person(
+    draw,      # a PIL drawing
+    x, y,      # where the feet are, in pixels
+    color,     # of the clothes
+    stride=0., # the legs' angle
+    arm=.2,    # the arm's angle from hanging down
+    way=1,     # looks to the right (1) or to the left (-1)
+    h=44       # height in pixels
+)->tuple: # the hand
+    "Someone seen from the side"
+    hip, neck, dark = y - .45*h, y - .78*h, tuple(c//2 for c in color)
+    for leg in stride, -stride: draw.line((x, hip, x + .45*h*np.sin(leg), hip + .45*h*np.cos(leg)), dark, 6)
+    draw.rounded_rectangle((x-.12*h, neck, x+.12*h, hip+2), 4, color)
+    draw.ellipse((x-.11*h, y-h, x+.11*h, neck+1), (225, 175, 140))
+    hand = x + way*.34*h*np.sin(arm), neck + 4 + .34*h*np.cos(arm)
+    draw.line((x, neck+4, *hand), (225, 175, 140), 4)
+    return hand
+
+def _walker(draw, t, way, color, motion, held=None):
+    "Someone who moves across, and may hold something; t runs from 0 to 1"
+    far, strides = MOTIONS[motion]
+    x, y, arm = 64 + way*far*(t - .5), 122, .5*np.sin(2*np.pi*strides*t)
+    if motion == 'Riding':
+        for wheel in x-13, x+13: draw.ellipse((wheel-9, y-18, wheel+9, y), outline=(25, 25, 30), width=3)
+        draw.line((x-13, y-9, x, y-20, x+13, y-9), (190, 40, 40), 3)
+        y, arm = y - 10, 1.2
+    if held: arm = HELD[held][0] + (.7*np.sin(8*np.pi*t) if held in ('activity_gesturing', 'specialized_using_tool') else 0)
+    hand = _person(draw, x, y, color, .6*np.sin(2*np.pi*strides*t), arm, way)
+    if held and (color := HELD[held][1]):
+        u, (w, h) = hand[0] + way*4, np.array(HELD[held][2:])*2.6
+        draw.rectangle((u-w, hand[1]-h, u+w, hand[1]+h), color, (20, 20, 20))
+
+# %% ../nbs/02_samples.ipynb #13c9f127
+def _drive(draw, t, way, color, label):
+    "A vehicle that drives, in the upper part of the picture"
+    s = dict(vehicle_starting=2.4*max(t - .35, 0)**2, vehicle_stopping=1 - 2.4*max(.65 - t, 0)**2).get(label, t)
+    bend = dict(vehicle_turning_left=-1.6, vehicle_turning_right=1.6).get(label, 0)
+    headings = (way < 0)*np.pi + bend*np.linspace(0, 1, 50)
+    path = np.cumsum([np.cos(headings), np.sin(headings)], 1)*1.6
+    at = [64, 38] + (path.T - (path.min(1) + path.max(1))/2)[int(s*49)]
+    u, v = np.array([[c := np.cos(h := headings[int(s*49)]), d := np.sin(h)], [-d, c]])
+    def block(a, b, w, color): draw.polygon([tuple(at + u*p + v*q) for p, q in ((a, -w), (b, -w), (b, w), (a, w))], color)
+    brakes = label == 'vehicle_stopping' and t > .2 or label == 'vehicle_starting' and t < .35
+    for part in (-17, 17, 9, color), (3, 9, 8, (30, 40, 60)), (-13, -9, 8, (30, 40, 60)), (15, 18, 8, (255, 250, 200)): block(*part)
+    block(-20 if brakes else -18, -15, 9, (255, 40, 30))
+
+def _with_car(draw, t, way, color, clothes, label):
+    "A parked car: its boot opens or closes, someone gets in or out, or something is loaded"
+    y = 118
+    for box in (52, y-24, 122, y-6), (64, y-38, 106, y-20): draw.rounded_rectangle(box, 5, color)
+    for box in (70, y-34, 84, y-23), (88, y-34, 101, y-23): draw.rectangle(box, (30, 40, 60))
+    for wheel in 68, 108: draw.ellipse((wheel-8, y-14, wheel+8, y+2), (20, 20, 22))
+    if label in ('Opening', 'Closing'):
+        angle = 2*np.clip(1.6*(t if label == 'Opening' else 1 - t) - .3, 0, 1) - .5
+        draw.line((64, y-30, 64 - 28*np.cos(angle), y-30 - 28*np.sin(angle)), tuple(c//2 for c in color), 7)
+    elif label == 'Loading':
+        hand = _person(draw, 14 + 26*min(2*t, 2 - 2*t, .9), y+6, clothes, .5*np.sin(18*t), 1.3)
+        u, v = hand if t < .5 else (58, y-28)
+        draw.rectangle((u-8, v-8, u+8, v+8), (150, 95, 45), (20, 20, 20))
+    elif (s := 1.5*(t if label == 'Entering' else 1 - t)) < 1:
+        _person(draw, 6 + 60*s, y+6, clothes, .5*np.sin(18*t), way=1 if label == 'Entering' else -1)
+
+def _together(draw, t, way, other, color, label):
+    "Two people, someone with a trolley, or something else that hops along"
+    y, x = 122, 64 + way*(60*t - 30)
+    if label == 'Misc':
+        hop = 32*abs(np.sin(9*t))
+        draw.ellipse((x-11, y-22-hop, x+11, y-hop), (240, 235, 220), (20, 20, 20))
+    elif label in ('Push', 'Pull'):
+        ahead = way if label == 'Push' else -way
+        _person(draw, x, y, color, .5*np.sin(18*t), 1.3, ahead)
+        draw.rectangle((x + ahead*32 - 14, y-26, x + ahead*32 + 14, y-7), (160, 160, 70), (20, 20, 20))
+        for wheel in 24, 40: draw.ellipse((x + ahead*wheel - 5, y-9, x + ahead*wheel + 5, y+1), (20, 20, 22))
+    else:
+        apart, walk, arm = (17, 0, .9 + .5*np.sin(20*t)) if label == 'Talking' else (48 - 37*min(1.4*t, 1), .5*np.sin(16*t)*(t < .7), 1.4)
+        _person(draw, 64 - apart, y, color, walk, arm, 1)
+        _person(draw, 64 + apart, y, other, walk, 1.8 - arm if label == 'Talking' else arm, -1)
+
+# %% ../nbs/02_samples.ipynb #d80fd57a
+def make_labels(
+    first:str, # one of LABELS
+    test:bool, # several labels: with a pair of labels kept for the test set
+    rng        # random generator
+)->list: # one to three labels
+    "Labels that can be seen together, the given one among them"
+    pick = lambda items: [*items][rng.integers(len(items))]
+    while True:
+        labels = {first}
+        if first in HELD: labels.add(pick(MOTIONS))
+        if first in DRIVES and rng.random() < .6: labels.add(pick([*MOTIONS, *WITH_CAR, *TOGETHER]))
+        if labels & {*MOTIONS} and not labels & {*HELD} and rng.random() < .5: labels.add(pick(HELD))
+        if not labels & {*DRIVES} and rng.random() < .4: labels.add(pick(DRIVES))
+        labels = sorted(labels, key=LABELS.index)
+        if len(labels) == 1 or kept_pair(labels) == test: return labels
+
+def kept_pair(labels): # whether two of the labels come together in the test set only
+    return any((LABELS.index(a) + LABELS.index(b))%4 == 0 for a, b in combinations(labels, 2))
+
+def draw_clip(
+    labels:list, # of make_labels
+    size:int,    # height and width in pixels
+    rng,         # random generator
+    n:int=40     # frames
+)->np.ndarray: # (n, size, size, 3) uint8
+    "What the labels say, on a textured ground, with a little noise"
+    ground = np.array([(95, 95, 102), (88, 122, 62), (186, 166, 126)][rng.integers(3)])*(.75 + .5*_texture(rng, 1, CANVAS, 8)[0, ..., None])
+    ground, way, frames = Image.fromarray(np.uint8(ground.clip(0, 255))), rng.choice([-1, 1]), []
+    car, clothes, other = (CLOTHES[i] for i in rng.permutation(len(CLOTHES))[:3])
+    held = next((l for l in labels if l in HELD), None)
+    for t in np.linspace(0, 1, n):
+        draw = ImageDraw.Draw(image := ground.copy())
+        for label in labels:
+            if label in DRIVES: _drive(draw, t, way, car, label)
+            if label in MOTIONS: _walker(draw, t, -way, clothes, label, held)
+            if label in WITH_CAR: _with_car(draw, t, way, other, clothes, label)
+            if label in TOGETHER: _together(draw, t, way, other, clothes, label)
+        frames.append(np.asarray(image.resize((size, size), Image.Resampling.BOX)))
+    return np.uint8((np.stack(frames) + rng.normal(0, 3, (n, size, size, 1))).clip(0, 255))
+
+# %% ../nbs/02_samples.ipynb #22dcb852
+def write_tinyvirat(folder, n, n_test, seed):
+    "`TinyVIRAT`: tiny_train.json and tiny_test.json of version 1, videos/train and videos/test"
+    for part, m, test in ('train', n, False), ('test', n_test, True):
+        rng, tubes, videos = np.random.default_rng([seed, 4, test]), [], folder/f'TinyVIRAT/videos/{part}'
+        videos.mkdir(parents=True)
+        for i, first in enumerate(_balanced(rng, m, len(LABELS))):
+            labels = make_labels(LABELS[first], test, rng)
+            _write_mp4(videos/f'clip_{i:05d}.mp4', draw_clip(labels, int(rng.choice([40, 48, 56, 64])), rng), fps=10)
+            tubes.append({'path': f'clip_{i:05d}.mp4', 'label': labels})
+        (folder/f'TinyVIRAT/tiny_{part}.json').write_text(json.dumps({'tubes': tubes}))
+
+WRITERS['tinyvirat'] = write_tinyvirat
+
+# %% ../nbs/02_samples.ipynb #cbd656a9
+PAINT = dict(red=(215, 40, 40), green=(40, 160, 60), blue=(45, 80, 215), yellow=(250, 220, 50), orange=(250, 140, 30), purple=(140, 60, 180),
+             white=(248, 248, 248), black=(25, 25, 28))
+ICONS = dict( # name -> signed distance, as for SHAPES
+    ball=_disc, star=_star, heart=_heart, moon=SHAPES['moon'],
+    cat=lambda x, y: np.min([_disc(x, y, .75, 0, .2), _polygon(x-.48, y+.5, 3, .26), _polygon(x+.48, y+.5, 3, .26)], 0),
+    car=lambda x, y: np.min([_rectangle(x, y, 1, .28, 0, .2), _rectangle(x, y, .55, .4, -.1, -.2), _disc(x, y, .27, .55, .5), _disc(x, y, .27, -.55, .5)], 0),
+    fish=lambda x, y: np.minimum(np.hypot(x*.8-.16, y*1.3) - .62, _polygon(-y, x+.75, 3, .28)),
+    house=lambda x, y: np.minimum(_rectangle(x, y, .6, .5, 0, .4), _polygon(x, y+.4, 3, .42)))
+ACTIONS = 'jumping', 'sliding', 'growing'
+NUMBERS = 'one two three four five six'.split()
+GIF = 96, 128  # height and width in pixels; official gifs are larger
+
+# %% ../nbs/02_samples.ipynb #ab2c0163
+def _place(
+    name:str, # one of PLACES
+    rng       # random generator
+)->Image.Image:
+    "A place to be in: a few bands of colour and something typical"
+    h, w = GIF
+    image = Image.new('RGB', (w, h), PLACES[name][0])
+    draw, (x, x2) = ImageDraw.Draw(image), rng.integers(8, w-30, 2)
+    for at, color in PLACES[name][1]: draw.rectangle((0, int(at*h), w, h), color)
+    if name == 'room': draw.rectangle((x, 10, x+24, 34), (200, 230, 250), (110, 80, 60), 3)
+    if name == 'street':
+        for i in range(0, w, 24): draw.rectangle((i, 74, i+12, 77), (230, 230, 220))
+        for i in range(0, w, 20): draw.rectangle((i+2, int(rng.integers(8, 30)), i+17, 50), (130, 95, 85))
+    if name == 'pool':
+        for i in range(int(x)%20, w, 20): draw.line((i, 20, i, h), (220, 245, 250), 2)
+    if name == 'garden':
+        for u, v in rng.integers((0, 45), (w, h), (25, 2)): draw.ellipse((u, v, u+4, v+4), [(250, 200, 220), (250, 250, 210)][(u+v)%2])
+    if name == 'beach': draw.ellipse((x, 4, x+16, 20), (255, 240, 150))
+    if name == 'sky':
+        for u in (x, x2): draw.rounded_rectangle((u, u%60+8, u+28, u%60+20), 6, (240, 246, 252))
+    return image
+
+PLACES = dict( # name -> colour, and more colours from parts of the height on
+    room=((205, 190, 165), [(.65, (125, 85, 60))]), street=((185, 200, 215), [(.52, (95, 95, 100))]),
+    beach=((150, 205, 240), [(.4, (50, 120, 190)), (.6, (235, 215, 165))]), garden=((165, 215, 245), [(.42, (95, 160, 75))]),
+    pool=((190, 190, 185), [(.2, (90, 190, 225))]), sky=((110, 170, 235), []))
+
+# %% ../nbs/02_samples.ipynb #fe3eac43
+def draw_gif(
+    things:list, # dicts icon, color, action ('' for none), at (x, y), r: place and size in pixels
+    place:str,   # one of PLACES
+    rng,         # random generator
+    n:int=12     # frames
+)->list: # n PIL images
+    "Things in a place, some of which do something"
+    ground = np.asarray(_place(place, rng), float)*(.9 + .2*_texture(rng, 1, GIF[1], 6)[0, :GIF[0], :, None])
+    y, x = np.mgrid[:GIF[0], :GIF[1]]
+    phase, frames = rng.random(), []
+    for t in np.arange(n)/n + phase:
+        image = ground.copy()
+        for thing in things:
+            (u, v), r, wave = thing['at'], thing['r'], np.sin(2*np.pi*t)
+            if thing['action'] == 'jumping': v = v - 13*abs(np.sin(3*np.pi*t)) + 6
+            if thing['action'] == 'sliding': u = u + 14*wave
+            if thing['action'] == 'growing': r = r*(1 + .4*wave)
+            box = np.s_[max(int(v-1.5*r), 0):int(v+1.5*r)+1, max(int(u-1.5*r), 0):int(u+1.5*r)+1]
+            distance = ICONS[thing['icon']]((x[box]-u)/r, (y[box]-v)/r)[..., None]*r
+            edge = (250, 250, 250) if thing['color'] == 'black' else (20, 20, 20)
+            image[box] += np.clip(1.5 - distance, 0, 1)*(edge - image[box])
+            image[box] += np.clip(.5 - distance, 0, 1)*(PAINT[thing['color']] - image[box])
+        frames.append(Image.fromarray(np.uint8(image.clip(0, 255))))
+    return frames
+
+def kept_color(icon, test, rng): # a colour that the thing may have
+    return [*PAINT][([*ICONS].index(icon)*3 + (0 if test else rng.integers(1, 8)))%8]
+
+# %% ../nbs/02_samples.ipynb #53067bb7
+def make_gif(
+    kind:int,   # type of question: 0 object, 1 number, 2 colour, 3 location
+    answer:str, # of ICONS, NUMBERS, PAINT or PLACES
+    test:bool,  # with the colour its first thing has in the test set only
+    rng         # random generator
+)->tuple: # things, place, question
+    "A scene to which the answer is right, and the question"
+    pick = lambda items: [*items][rng.integers(len(items))]
+    icon, action, number, place = pick(ICONS), pick(ACTIONS), int(rng.integers(1, 3)), pick(PLACES)
+    if kind == 0: icon = answer
+    if kind == 1: number = NUMBERS.index(answer) + 1
+    if kind == 2: number, icon = 1, [i for i in ICONS if test == (kept_color(i, True, rng) == answer)][0 if test else rng.integers(7)]
+    if kind == 3: place = answer
+    color = answer if kind == 2 else kept_color(icon, test, rng)
+    cells = rng.permutation([(u, v) for u in (24, 64, 104) for v in (30, 68)]) + rng.uniform(-4, 4, (6, 2))
+    spare = 6 - number
+    others = [pick([i for i in ICONS if i != icon]) for _ in range(rng.integers(min(spare, 1), min(spare, 2) + 1))]
+    r = rng.uniform(10, 13)
+    things = [dict(icon=icon, color=color, action=action, at=at, r=r) for at in cells[:number]]
+    things += [dict(icon=i, color=kept_color(i, False, rng), action='', at=at, r=r) for i, at in zip(others, cells[number:])]
+    plural = icon if icon == 'fish' else icon + 's'
+    question = [f'what is {action} in the {place} ?', f'how many {plural} are {action} in the {place} ?', f'what is the color of the {icon} ?',
+                f'where is the {color} {icon} {action} . ?'][kind]
+    return things, place, question
+
+# %% ../nbs/02_samples.ipynb #8013eebd
+def write_tgif_qa(folder, n, n_test, seed):
+    "`tgif-qa`: gifs, and Train_ and Test_frameqa_question.csv, separated by tabs, one question a gif"
+    (folder/'tgif-qa/gifs').mkdir(parents=True)
+    words, number = (list(ICONS), NUMBERS, list(PAINT), list(PLACES)), 0
+    for part, m, test in ('Train', n, False), ('Test', n_test, True):
+        rng, lines = np.random.default_rng([seed, 5, test]), ['gif_name\tquestion\tanswer\ttype\tvid_id\tkey\tdescription']
+        for i in rng.permutation(m):
+            kind, answer = i%4, words[i%4][i//4%len(words[i%4])]
+            things, place, question = make_gif(kind, answer, test, rng)
+            name, number = f'sample_{number:06d}', number + 1
+            first, *rest = [f.quantize(64, Image.Quantize.FASTOCTREE, dither=0) for f in draw_gif(things, place, rng)]
+            first.save(folder/f'tgif-qa/gifs/{name}.gif', save_all=True, append_images=rest, duration=120, loop=0)
+            told = f'a {things[0]["color"]} {things[0]["icon"]} is {things[0]["action"]} in the {place} .'
+            lines.append(f'{name}\t{question}\t{answer}\t{kind}\tFRAMEQA{number}\t{number}\t{told}')
+        (folder/f'tgif-qa/{part}_frameqa_question.csv').write_text('\r\n'.join(lines) + '\r\n', newline='')
+
+WRITERS['tgif_qa'] = write_tgif_qa
+
+# %% ../nbs/02_samples.ipynb #8798c0a5
+def _wander(
+    rng,
+    n:int,    # frames
+    low, high # between these, about
+)->np.ndarray: # (n,)
+    "A smooth path: two waves added"
+    t, (a, b) = np.linspace(0, 2.5, n), rng.uniform(0, 2*np.pi, 2)
+    wave = .65*np.sin(t*rng.uniform(.4, 1) + a) + .35*np.sin(t*rng.uniform(1, 2) + b)
+    return low + (high - low)*(.5 + .5*wave)
+
+def _stamp(
+    image,    # (h, w, 3) float, is drawn on
+    shape:str, # one of SHAPES
+    hue,      # in [0, 1)
+    stripes,  # how many
+    u, v,     # the middle, in pixels
+    r, angle  # size in pixels, turn
+)->np.ndarray: # (h, w) bool: where it is
+    "Draw a striped shape"
+    mask, (h, w) = np.zeros(image.shape[:2], bool), image.shape[:2]
+    box = np.s_[int(np.clip(v-1.5*r, 0, h)):int(np.clip(v+1.5*r+1, 0, h)), int(np.clip(u-1.5*r, 0, w)):int(np.clip(u+1.5*r+1, 0, w))]
+    y, x = np.mgrid[box]
+    x, y = _turn((x-u)/r, (y-v)/r, angle)
+    distance = SHAPES[shape](x, y)*r
+    color = 255*_rgb(hue, .85, 1)*(.75 + .2*np.sin(np.pi*stripes*x))[..., None]
+    image[box] += np.clip(.5 - distance, 0, 1)[..., None]*(color - image[box])
+    mask[box] = distance < 0
+    return mask
+
+# %% ../nbs/02_samples.ipynb #c0b638a3
+def _cast(shape, hue, rng):
+    "The shape to follow, one like it in another colour, one of its colour in another shape: none of the two is kept for the test set"
+    i = [*SHAPES].index(shape)
+    hues = [h for h in range(10) if h != i*3%10 and 2 <= abs(h - hue) <= 8]
+    shapes = [s for j, s in enumerate(SHAPES) if s != shape and j*3%10 != hue]
+    return [(shape, hue), (shape, hues[rng.integers(len(hues))]), (shapes[rng.integers(len(shapes))], hue)]
+
+def _tracks(cast, w, h, n, rng):
+    "Where each goes: hue, stripes, and for each frame u, v, r, angle"
+    far = rng.choice([-.1, .25], p=[.8, .2])  # some go out of the picture
+    return [(shape, (hue + rng.random())/10, rng.uniform(2, 6), np.stack(
+        [_wander(rng, n, -far*w, (1+far)*w), _wander(rng, n, -far*h, (1+far)*h), _wander(rng, n, 12, 30), _wander(rng, n, -1, 1)], 1)) for shape, hue in cast]
+
+def draw_track(
+    shape:str, # one of SHAPES
+    hue:int,   # colour family 0..9
+    rng,       # random generator
+    n:int=20   # frames
+)->tuple: # n images (h, w, 3) uint8; (n, h, w) bool: where the shape is seen; (n,) bool: whether any of it is in the picture
+    "A shape to follow through a moving scene"
+    w, h = [(192, 144), (160, 160), (208, 120)][rng.integers(3)]
+    ground = 255*_rgb(rng.random() + .2*_texture(rng, 1, 288, 5)[0], .35, .25 + .6*_texture(rng, 1, 288, 14)[0])
+    while True:
+        (target, *others), dx, dy = _tracks(_cast(shape, hue, rng), w, h, n, rng), *(_wander(rng, n, 0, 70).astype(int) for _ in 'xy')
+        pillar, images, seen, within = rng.uniform(.2, 1.8)*w, [], [], []
+        for t in range(n):
+            image = ground[dy[t]:dy[t]+h, dx[t]:dx[t]+w].copy()
+            for s, c, stripes, path in others: _stamp(image, s, c, stripes, *path[t])
+            mask = _stamp(image, *target[:3], *target[3][t])
+            within.append(mask.any())
+            hidden = np.s_[:, int(max(pillar - dx[t], 0)):int(max(pillar - dx[t] + .2*w, 0))]
+            image[hidden] = .6*ground[:h, :w][hidden][..., ::-1]
+            area, mask[hidden] = mask.sum(), False
+            seen.append(mask)
+            images.append(np.uint8(image.clip(0, 255)))
+            if t == 0 and (mask.sum() < area or area < .2*target[3][0, 2]**2 or mask[[0, -1]].any() or mask[:, [0, -1]].any()): break
+        else: return images, np.stack(seen), np.array(within)
+
+# %% ../nbs/02_samples.ipynb #06e09a02
+def write_lasot(folder, n, n_test, seed):
+    "`LaSOT`: sequences of 20 images as <class>/<class>-N, with boxes and flags; training_set.txt, testing_set.txt"
+    count = Counter()
+    for part, m, test in ('training', n, False), ('testing', n_test, True):
+        rng, names = np.random.default_rng([seed, 6, test]), []
+        for i in _balanced(rng, m, len(SHAPES)):
+            shape, hue = [*SHAPES][i], int(i*3 + (0 if test else rng.integers(1, 10)))%10
+            count[shape] += 1
+            names.append(f'{shape}-{count[shape]}')
+            at = folder/f'LaSOT/{shape}/{names[-1]}'
+            (at/'img').mkdir(parents=True)
+            images, seen, within = draw_track(shape, hue, rng)
+            for t, image in enumerate(images, 1): Image.fromarray(image).save(at/f'img/{t:08d}.jpg', quality=90)
+            boxes = [(u[0], v[0], u[-1] - u[0] + 1, v[-1] - v[0] + 1) if mask.any() else (0, 0, 0, 0)
+                     for mask in seen for u, v in [(np.flatnonzero(mask.any(0)), np.flatnonzero(mask.any(1)))]]
+            (at/'groundtruth.txt').write_text(''.join('{},{},{},{}\n'.format(*box) for box in boxes))
+            (at/'full_occlusion.txt').write_text(','.join(str(int(f)) for f in within & ~seen.any((1, 2))))
+            (at/'out_of_view.txt').write_text(','.join(str(int(f)) for f in ~within))
+        (folder/f'LaSOT/{part}_set.txt').write_text('\n'.join(names) + '\n')
+
+WRITERS['lasot'] = write_lasot
