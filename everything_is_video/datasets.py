@@ -4,14 +4,16 @@
 
 # %% auto #0
 __all__ = ['OTHER', 'SPLITS', 'Example', 'reading', 'held_out', 'download', 'extract', 'fetch', 'Dataset', 'read_pickle',
-           'CIFAR10', 'CIFAR10JPEG', 'read_table', 'read_json', 'known', 'read_wave', 'SST2', 'AudioMNIST', 'FSDD',
-           'TinyVIRAT', 'CLEVRER', 'TGIFQA', 'frame_boxes', 'read_track', 'LaSOT', 'OTB', 'Cached']
+           'CIFAR10', 'CIFAR10JPEG', 'read_table', 'read_json', 'known', 'read_wave', 'read_image', 'SST2',
+           'AudioMNIST', 'FSDD', 'TinyVIRAT', 'CLEVRER', 'TGIFQA', 'frame_boxes', 'read_track', 'window', 'LaSOT',
+           'OTB', 'FrameFile', 'Cached']
 
-# %% ../nbs/01_datasets.ipynb #d212bffa
+# %% ../nbs/01_datasets.ipynb #c10be90d
 import codecs, hashlib, inspect, io, json, os, pickle, re, tarfile, tempfile, wave
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
+from http.client import HTTPException
 from pathlib import Path
 from urllib.error import HTTPError
 from urllib.request import Request, urlopen
@@ -21,7 +23,7 @@ from PIL import Image
 from tqdm import tqdm
 from .frames import SIZE, UserError, image_frame, spectrogram_frame, video_frames
 
-# %% ../nbs/01_datasets.ipynb #d8f20073
+# %% ../nbs/01_datasets.ipynb #35ca4d8b
 @dataclass
 class Example:
     "What a dataset says about one example"
@@ -29,7 +31,7 @@ class Example:
     text: str = ''        # a sentence, or a question about the frames
     answer: object = None # a label, a list of labels, or boxes (F, 4): x0, y0, x1, y1, all -1 where the target is absent
 
-# %% ../nbs/01_datasets.ipynb #c86bc8c8
+# %% ../nbs/01_datasets.ipynb #bd9c7a42
 OTHER = 'or take another source: `-p source sample`, or a stand-in such as `jpeg`, `fsdd`, `otb`'
 
 @contextmanager
@@ -43,23 +45,24 @@ def reading(
     except FileNotFoundError: raise UserError(f'{path}: no such file; fetch the official data (`-p download True`), {OTHER}') from None
     except Exception as error:
         fault = ' '.join(f'{type(error).__name__}: {error}'.split())
-        raise UserError(f'{path}: not {what} that can be read ({fault}); fetch it again') from None
+        raise UserError(f'{path}: not {what} that can be read ({fault}); remove it and fetch it again') from None
 
-# %% ../nbs/01_datasets.ipynb #ef6cce64
+# %% ../nbs/01_datasets.ipynb #2561b803
 SPLITS = 'train', 'validation', 'test'
 
 def held_out(
-    groups:list, # each training example's group: what must not be in both parts
-    split:str    # 'train' or 'validation'
+    groups:list,             # each training example's group: what must not be in both parts
+    split:str,               # 'train' or 'validation'
+    where='the training set' # what an error names
 )->list: # indices of that part's examples, in order
     "Divide a training set: a seeded tenth of the groups, at most 5,000, is for validation"
     names = list(dict.fromkeys(groups))
-    if len(names) < 2: raise UserError(f'{len(names)} training examples or videos are too few to hold some out for validation; at least 2 are needed')
+    if len(names) < 2: raise UserError(f'{where}: {len(names)} is too few to hold some out for validation, at least 2 are needed')
     order = np.random.default_rng(0).permutation(len(names))
     chosen = {names[i] for i in order[:min(max(len(names)//10, 1), 5000)]}
     return [i for i, g in enumerate(groups) if (g in chosen) == (split == 'validation')]
 
-# %% ../nbs/01_datasets.ipynb #c9c7880b
+# %% ../nbs/01_datasets.ipynb #46314975
 def _receive(
     url:str, # the file's address
     file     # what has come so far, opened for appending
@@ -71,16 +74,16 @@ def _receive(
     except HTTPError as error:
         if error.code != 416 or not done: raise
         if error.headers.get('Content-Range', '').endswith(f'/{done}'): return  # it was whole already
-        file.truncate(0)
+        file.truncate(file.seek(0))  # longer than the file: not its beginning
         return _receive(url, file)
     with answer:
-        if answer.status != 206: file.truncate(0); done = 0  # this server always starts at the beginning
+        if answer.status != 206: done = file.truncate(file.seek(0))  # this server always starts at the beginning
         total = done + int(answer.headers.get('Content-Length') or 0)
         with tqdm(desc=url.split('/')[-1], total=total or None, initial=done, unit='B', unit_scale=True) as bar:
             while chunk := answer.read(1 << 20): bar.update(file.write(chunk))
     if file.tell() < total: raise OSError(f'broke off after {file.tell():,} of {total:,} bytes')
 
-# %% ../nbs/01_datasets.ipynb #c688af2d
+# %% ../nbs/01_datasets.ipynb #3c47fd62
 def download(
     url:str,        # the file's address
     path,           # the name it gets when it is whole
@@ -93,7 +96,7 @@ def download(
     if path.exists(): return path
     try:
         with open(part, 'ab') as file: _receive(url, file)
-    except OSError as error:
+    except (OSError, HTTPException) as error:
         raise UserError(f'{url}: cannot be fetched ({error}); run it again to go on from there, {OTHER}') from None
     kind, _, expected = checksum.partition(':')
     if checksum and (found := hashlib.file_digest(open(part, 'rb'), kind).hexdigest()) != expected:
@@ -102,7 +105,7 @@ def download(
     part.replace(path)
     return path
 
-# %% ../nbs/01_datasets.ipynb #a137284c
+# %% ../nbs/01_datasets.ipynb #b625e054
 def extract(
     archive, # a tar or zip file
     target   # the folder it becomes; an archive of one folder becomes that folder
@@ -123,7 +126,7 @@ def extract(
         items = [i for i in inside.iterdir() if i.name != '__MACOSX']
         (items[0] if len(items) == 1 and items[0].is_dir() else inside).replace(target)
 
-# %% ../nbs/01_datasets.ipynb #ebdb0857
+# %% ../nbs/01_datasets.ipynb #97753a60
 def fetch(
     url:str,        # a file, or an archive (.zip, .tar.gz)
     target,         # the file or the folder it becomes
@@ -137,7 +140,7 @@ def fetch(
     extract(archive, target)
     archive.unlink()
 
-# %% ../nbs/01_datasets.ipynb #0a358214
+# %% ../nbs/01_datasets.ipynb #7d517929
 class Dataset:
     "A split of a dataset: a reader fills `records` and says how to `read` frames"
     name = ''          # what a result calls it
@@ -161,7 +164,7 @@ class Dataset:
     ):
         "Keep this split's examples"
         if not records: raise UserError(f'{path}: no examples of {self.name} in it')
-        keep = range(len(records)) if groups is None or self.split == 'test' else held_out(groups, self.split)
+        keep = range(len(records)) if groups is None or self.split == 'test' else held_out(groups, self.split, path)
         self.records = [records[i] for i in keep]
 
     def __len__(self): return len(self.records)
@@ -185,7 +188,7 @@ class Dataset:
         if not cls.official: raise UserError(f'{cls.name}: has no official address to fetch it from; put it into {Path(root)/cls.folder}')
         for path, url, checksum in cls.official: fetch(url, Path(root)/path, checksum)
 
-# %% ../nbs/01_datasets.ipynb #dd41a6d4
+# %% ../nbs/01_datasets.ipynb #ef9a7571
 class _ArrayUnpickler(pickle.Unpickler):
     "An unpickler that knows arrays and refuses everything else"
     def find_class(self, module, name):
@@ -201,7 +204,7 @@ def read_pickle(
     "What torchvision.datasets.CIFAR10 would unpickle, safely"
     with reading(path, 'a CIFAR-10 file'), open(path, 'rb') as file: return _ArrayUnpickler(file, encoding='latin1').load()
 
-# %% ../nbs/01_datasets.ipynb #aefe5b41
+# %% ../nbs/01_datasets.ipynb #d168e6ab
 class CIFAR10(Dataset):
     "CIFAR-10 as torchvision.datasets.CIFAR10 reads it"
     name, folder = 'CIFAR-10', 'cifar-10-batches-py'
@@ -229,7 +232,7 @@ class CIFAR10(Dataset):
 
     def read(self, source): return image_frame(self.images[source].transpose(1, 2, 0))[None]
 
-# %% ../nbs/01_datasets.ipynb #50ea1a30
+# %% ../nbs/01_datasets.ipynb #876818c6
 @lru_cache(None)
 def _zip(
     path,  # a zip file
@@ -266,7 +269,7 @@ class CIFAR10JPEG(Dataset):
         with reading(f'{self.files[0]}: {source}', 'an image'):
             return image_frame(Image.open(io.BytesIO(self._file().read(source))))[None]
 
-# %% ../nbs/01_datasets.ipynb #b647d0ab
+# %% ../nbs/01_datasets.ipynb #541371cc
 def read_table(
     path,        # a tab-separated file with a header
     columns:list # columns it must have
@@ -296,7 +299,7 @@ def known(
     allowed = ', '.join(map(str, vocabulary[:6])) + ', …'*(len(vocabulary) > 6)
     raise UserError(f'{where}: the label {label!r} is none of the {len(vocabulary)} there are ({allowed}); correct the file or fetch it again')
 
-# %% ../nbs/01_datasets.ipynb #2a3bef76
+# %% ../nbs/01_datasets.ipynb #3dd6a41c
 def read_wave(
     path # a 16-bit mono wav file
 )->tuple: # samples (n,) float in [-1, 1), samples a second
@@ -307,7 +310,16 @@ def read_wave(
         if not n or len(data) != 2*n: raise EOFError(f'{len(data)//2} of {n} samples')
         return np.frombuffer(data, '<i2')/32768, file.getframerate()
 
-# %% ../nbs/01_datasets.ipynb #03b5c75f
+# %% ../nbs/01_datasets.ipynb #6e1a1e2b
+def read_image(
+    path # an image file
+)->np.ndarray: # (3, 64, 64) uint8
+    "An image file as a frame"
+    with reading(path, 'an image'), Image.open(path) as image:
+        image.draft('RGB', (2*SIZE, 2*SIZE))
+        return image_frame(image)
+
+# %% ../nbs/01_datasets.ipynb #86ef49ee
 class SST2(Dataset):
     "SST-2 as GLUE gives it out: train.tsv and dev.tsv"
     name, folder, vocabulary, n_frames = 'SST-2', 'SST-2', ['negative', 'positive'], 0
@@ -324,7 +336,7 @@ class SST2(Dataset):
 
     def read(self, source): return np.empty((0, 3, SIZE, SIZE), np.uint8)
 
-# %% ../nbs/01_datasets.ipynb #de655492
+# %% ../nbs/01_datasets.ipynb #ae50f205
 class _SpokenDigits(Dataset):
     "Recordings named <digit>_<speaker>_<repetition>.wav"
     vocabulary = list('0123456789')
@@ -349,7 +361,7 @@ class AudioMNIST(_SpokenDigits):
         if (n := len(self.speakers[split])) > len(there): self.name += f' ({len(there)} of {n} speakers)'
         self.fill(self.root/'data', [(p, '', self.named(p)[0]) for f in there for p in sorted(f.glob('*.wav'))])
 
-# %% ../nbs/01_datasets.ipynb #b8cd6ff6
+# %% ../nbs/01_datasets.ipynb #4135626a
 class FSDD(_SpokenDigits):
     "The Free Spoken Digit Dataset, in place of AudioMNIST"
     name, folder = 'FSDD (stand-in for AudioMNIST)', 'fsdd'
@@ -361,7 +373,7 @@ class FSDD(_SpokenDigits):
         records = [(p, '', self.named(p)[0]) for p in paths if (int(self.named(p)[2]) < 5) == (split == 'test')]
         self.fill(self.root/'recordings', records, range(len(records)))
 
-# %% ../nbs/01_datasets.ipynb #79b27d71
+# %% ../nbs/01_datasets.ipynb #e7e4b70e
 class _Videos(Dataset):
     "Videos of which n frames are taken"
     def __init__(self,
@@ -396,7 +408,7 @@ class TinyVIRAT(_Videos):
         if not labels: raise UserError(f'{where}: a clip without a label')
         return [known(label, self.vocabulary, where) for label in labels]
 
-# %% ../nbs/01_datasets.ipynb #40af0ebc
+# %% ../nbs/01_datasets.ipynb #69234909
 class CLEVRER(_Videos):
     "CLEVRER's descriptive questions; a video's questions stay in one split"
     name, folder = 'CLEVRER', 'clevrer'
@@ -419,7 +431,7 @@ class CLEVRER(_Videos):
         first = int(name.split('_')[1].split('.')[0])//1000*1000
         return self.root/'videos'/part/f'video_{first:05d}-{first+1000:05d}'/name
 
-# %% ../nbs/01_datasets.ipynb #c1dc8f4a
+# %% ../nbs/01_datasets.ipynb #33a4799c
 class TGIFQA(_Videos):
     "TGIF-QA, the questions about a frame (FrameQA); a GIF's questions stay in one split"
     name, folder = 'TGIF-QA (FrameQA)', 'tgif-qa'
@@ -456,7 +468,7 @@ class TGIFQA(_Videos):
                 lost += 1
         print(f'{cls.name}: {lost} of {len(wanted)} GIFs are no longer at their address')
 
-# %% ../nbs/01_datasets.ipynb #97f5c77a
+# %% ../nbs/01_datasets.ipynb #0414df7e
 def frame_boxes(
     boxes:np.ndarray, # (n, 4) x, y, width, height in the image; no width or height: the target is absent
     width:int,        # of the image, in pixels
@@ -468,7 +480,7 @@ def frame_boxes(
     last = np.clip(np.ceil((corner + size)*SIZE/scale) - 1, first, SIZE-1)
     return np.where((size > 0).all(1, keepdims=True), np.concatenate([first, last], 1), -1).astype(int)
 
-# %% ../nbs/01_datasets.ipynb #06fdaccd
+# %% ../nbs/01_datasets.ipynb #5120d793
 def _n_images(
     folder # a sequence
 )->int: # how many images it has
@@ -494,61 +506,58 @@ def read_track(
     if (boxes < 0).all(): raise UserError(f'{folder}/groundtruth.txt: the target is in none of its {n} frames')
     return boxes
 
-# %% ../nbs/01_datasets.ipynb #94471132
+# %% ../nbs/01_datasets.ipynb #d8f0c682
+def window(
+    boxes:np.ndarray, # (frames, 4) of a sequence, -1 where the target is absent
+    start:int,        # where the window may begin
+    n:int,            # frames to take
+    stride:int        # from one of them to the next; less where the sequence ends before
+)->np.ndarray: # (n,) numbers of frames
+    "The frames of a window"
+    seen = np.flatnonzero(boxes[:, 0] >= 0)
+    start = seen[min(np.searchsorted(seen, start), len(seen)-1)]
+    step = min(stride, (len(boxes) - 1 - start)/max(n - 1, 1))
+    return (start + step*np.arange(n)).astype(int)
+
+# %% ../nbs/01_datasets.ipynb #df70b231
 class LaSOT(Dataset):
     "LaSOT as <class>/<class>-N/, with the official lists of sequences"
-    name, folder = 'LaSOT', 'LaSOT'
-    official = [(f'LaSOT/{name}', f'https://huggingface.co/datasets/l-lt/LaSOT/resolve/main/{name}', '') for name in ('training_set.txt', 'testing_set.txt')]
+    name, folder, address = 'LaSOT', 'LaSOT', 'https://huggingface.co/datasets/l-lt/LaSOT/resolve/main'
+    official = [('LaSOT/training_set.txt', f'{address}/training_set.txt', ''), ('LaSOT/testing_set.txt', f'{address}/testing_set.txt', '')]
 
     def __init__(self,
         root, split,     # as for every dataset
         n_frames:int=20, # frames in a window
-        stride:int=5     # from one frame of a window to the next; less where a sequence is too short
+        stride:int=5     # from one frame of a window to the next
     ):
         super().__init__(root, split)
         self.n_frames, self.stride = n_frames, stride
         wanted = self.sequences()
         there = [s for s in wanted if s.is_dir()]
         if len(there) < len(wanted): self.name += f' ({len(there)} of {len(wanted)} sequences)'
-        self.fill(self.root, [((s, start), '', None) for s in there for start in range(0, max(_n_images(s) - stride*(n_frames-1), 1), n_frames)])
+        self.files = [s/name for s in there for name in ('groundtruth.txt', 'img')]
+        starts = [range(0, max(_n_images(s) - stride*(n_frames - 1), 1), n_frames) for s in there]
+        self.fill(self.root, [((s, start), '', None) for s, among in zip(there, starts) for start in among])
 
     def sequences(self):
         "The folders of this split's sequences"
         path = self.root/('testing_set.txt' if self.split == 'test' else 'training_set.txt')
         with reading(path, 'a list of sequences'): names = path.read_text().split()
-        if self.split != 'test': names = [names[i] for i in held_out(names, self.split)]
+        if self.split != 'test' and names: names = [names[i] for i in held_out(names, self.split, path)]
         return [self.root/name.rsplit('-', 1)[0]/name for name in names]
 
-    def window(self, source):
-        "The images of a window, and the target's boxes"
-        folder, start = source
-        boxes = read_track(folder)
-        seen = np.flatnonzero(boxes[:, 0] >= 0)
-        start = seen[min(np.searchsorted(seen, start), len(seen)-1)]
-        step = min(self.stride, (len(boxes) - 1 - start)/max(self.n_frames-1, 1))
-        index = (start + step*np.arange(self.n_frames)).astype(int)
-        return [folder/f'img/{i+1:08d}.jpg' for i in index], boxes[index]
-
-    def label(self, i): return '', self.window(self.records[i][0])[1]
-    def read(self, source): return np.stack([self._image(path) for path in self.window(source)[0]])
-
-    def _image(self, path):
-        with reading(path, 'an image'), Image.open(path) as image:
-            image.draft('RGB', (2*SIZE, 2*SIZE))  # a JPEG can be decoded at a fraction of its size
-            return image_frame(image)
-
-    @property
-    def files(self): return [f/name for f in {r[0][0] for r in self.records} for name in ('groundtruth.txt', 'img')]
+    def _window(self, source): return window(read_track(source[0]), source[1], self.n_frames, self.stride)
+    def label(self, i): return '', read_track((source := self.records[i][0])[0])[self._window(source)]
+    def read(self, source): return np.stack([read_image(source[0]/f'img/{t+1:08d}.jpg') for t in self._window(source)])
 
     @classmethod
     def download(cls, root):
         "The lists, then a zip for each of the 70 classes"
         super().download(root)
         names = ' '.join((Path(root)/path).read_text() for path, *_ in cls.official).split()
-        for name in sorted({n.rsplit('-', 1)[0] for n in names}):
-            fetch(f'https://huggingface.co/datasets/l-lt/LaSOT/resolve/main/{name}.zip', Path(root)/cls.folder/name)
+        for name in sorted({n.rsplit('-', 1)[0] for n in names}): fetch(f'{cls.address}/{name}.zip', Path(root)/cls.folder/name)
 
-# %% ../nbs/01_datasets.ipynb #98f01efc
+# %% ../nbs/01_datasets.ipynb #f8a63f82
 class OTB(LaSOT):
     "Six OTB-100 sequences in LaSOT's layout; 1,072 frames are for training, 127 for validation, 391 for the test"
     name, folder, official = 'OTB (stand-in for LaSOT)', 'otb_in_lasot_layout', ()
@@ -556,57 +565,68 @@ class OTB(LaSOT):
 
     def sequences(self): return [self.root/name for name in self.split_sequences[self.split]]
 
-# %% ../nbs/01_datasets.ipynb #68ece7fe
+# %% ../nbs/01_datasets.ipynb #9c2cc7d3
+class FrameFile:
+    "The frames of n examples, then a byte for each that says whether they are there"
+    def __init__(self,
+        path,        # its name
+        n:int,       # examples
+        n_frames:int # frames in each
+    ):
+        self.path, self.n, self.size = Path(path), n, n_frames*3*SIZE*SIZE
+        try:
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            if not self.path.exists() or self.path.stat().st_size != n*(self.size + 1): self._create()
+            self.file = open(self.path, 'r+b', buffering=0)
+        except OSError as error: raise UserError(f'{path}: frames cannot be kept there ({error}); choose another folder') from None
+        whole = np.asarray(np.memmap(self.file, np.uint8, 'r'))
+        self.frames, self.there = whole[:n*self.size].reshape(n, n_frames, 3, SIZE, SIZE), whole[n*self.size:]
+
+    def _create(self):
+        "The file appears under its name at its full size, empty"
+        with tempfile.NamedTemporaryFile(dir=self.path.parent, prefix='part-', delete=False) as part: part.truncate(self.n*(self.size + 1))
+        os.replace(part.name, self.path)
+
+    def write(self, i, frames):
+        "Frames, then their byte; that a second process writes the same does no harm"
+        frames = np.ascontiguousarray(frames, np.uint8).reshape(self.frames.shape[1:])
+        try:
+            if os.pwrite(self.file.fileno(), frames, i*self.size) < self.size: raise OSError('the disk is full')
+            os.pwrite(self.file.fileno(), b'\1', self.n*self.size + i)
+        except OSError as error: raise UserError(f'{self.path}: no more frames can be kept ({error}); free some space') from None
+
+# %% ../nbs/01_datasets.ipynb #adb74fb9
 class Cached:
     "A dataset whose decoded frames are kept on disk"
     def __init__(self,
         dataset,            # any dataset
         folder,             # where frames are kept; it can be deleted at any time
-        skip_bad:bool=False # read every example once, and leave out those that cannot be read
+        skip_bad:bool=False # read every example now, and leave out those that cannot be read
     ):
         self.dataset, self.folder, self.skip_bad = dataset, folder, skip_bad
-        self.name, self.vocabulary, self.split, self.n_frames = dataset.name, dataset.vocabulary, dataset.split, dataset.n_frames
-        self.index, self.skipped = np.arange(len(dataset)), []  # the examples there are, what was wrong with the others
-        self._open()
+        self.name, self.vocabulary, self.n_frames = dataset.name, dataset.vocabulary, dataset.n_frames
+        path = Path(folder)/f'{type(dataset).__name__}-{dataset.split}-{dataset.fingerprint()}.frames'
+        self.kept = FrameFile(path, len(dataset), self.n_frames)
+        self.index, self.skipped = np.arange(len(dataset)), []  # which examples there are; what was wrong with the others
         if skip_bad: self._skip()
 
-    def _open(self):
-        "Map the file; it appears under its name at its full size, empty"
-        n, self.bytes = len(self.dataset), self.n_frames*3*SIZE*SIZE
-        path = Path(self.folder)/f'{type(self.dataset).__name__}-{self.split}-{self.dataset.fingerprint()}.frames'
-        try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            if not path.exists() or path.stat().st_size != n*(self.bytes + 1):
-                with tempfile.NamedTemporaryFile(dir=path.parent, prefix='part-', delete=False) as part: part.truncate(n*(self.bytes + 1))
-                os.replace(part.name, path)
-            self.file = open(path, 'r+b', buffering=0)
-        except OSError as error: raise UserError(f'{path}: frames cannot be kept there ({error}); choose another folder') from None
-        whole = np.asarray(np.memmap(self.file, np.uint8, 'r'))
-        self.kept, self.done = whole[:n*self.bytes].reshape(n, self.n_frames, 3, SIZE, SIZE), whole[n*self.bytes:]
-
     def _skip(self):
-        "Read what is not kept yet; count what cannot be read"
-        for i in tqdm(np.flatnonzero(self.done == 0), desc=f'{self.name}: reading all', mininterval=1):
-            try: self._keep(i)
+        "Read what is not kept yet, and leave out what cannot be read"
+        for i in tqdm(np.flatnonzero(self.kept.there == 0), desc=f'{self.name}: reading all', mininterval=1):
+            try: self.kept.write(i, self.dataset.frames(i))
             except UserError as error:
                 self.skipped.append(str(error))
                 self.index[i] = -1
         self.index = self.index[self.index >= 0]
-        if self.skipped: print(f'{self.name}: {len(self.skipped)} of {len(self.done)} examples are skipped, the first because of {self.skipped[0]}')
-        if not len(self.index): raise UserError(f'{self.name}: none of {len(self.done)} examples can be read, the first because of {self.skipped[0]}')
-
-    def _keep(self, i):
-        "Write an example's frames, then that they are there; to write them twice does no harm"
-        frames = np.ascontiguousarray(self.dataset.frames(i))
-        try:
-            if os.pwrite(self.file.fileno(), frames, i*self.bytes) < self.bytes: raise OSError('the disk is full')
-            os.pwrite(self.file.fileno(), b'\1', len(self.done)*self.bytes + i)
-        except OSError as error: raise UserError(f'{self.file.name}: no more frames can be kept ({error}); free some space') from None
+        if not self.skipped: return
+        about = f'{self.name}: {len(self.skipped)} of {len(self.dataset)} examples are skipped, the first because of {self.skipped[0]}'
+        if not len(self.index): raise UserError(about)
+        print(about)
 
     def __len__(self): return len(self.index)
     def __reduce__(self): return Cached, (self.dataset, self.folder, self.skip_bad)
 
     def __getitem__(self, i):
         i = self.index[i]
-        if not self.done[i]: self._keep(i)
-        return Example(self.kept[i], *self.dataset.label(i))
+        if not self.kept.there[i]: self.kept.write(i, self.dataset.frames(i))
+        return Example(self.kept.frames[i], *self.dataset.label(i))

@@ -228,7 +228,7 @@ def test_one_bad_file_is_skipped_and_counted(reader, path, copy, capsys):
 def test_all_bad(copy):
     root = copy(TinyVIRAT)
     for i in range(3): garbage(root/f'TinyVIRAT/videos/test/{i}.mp4')
-    with pytest.raises(UserError, match='none of 3 examples can be read'): Cached(TinyVIRAT(root, 'test'), root/'cache', skip_bad=True)
+    with pytest.raises(UserError, match='3 of 3 examples are skipped'): Cached(TinyVIRAT(root, 'test'), root/'cache', skip_bad=True)
 
 
 # the cache
@@ -253,7 +253,7 @@ def test_two_processes_share_it(tmp_path):
     for w in workers: w.start()
     for w in workers: w.join()
     kept = Cached(Slow(300), tmp_path)
-    assert [w.exitcode for w in workers] == [0, 0] and kept.done.all() and is_right(kept)
+    assert [w.exitcode for w in workers] == [0, 0] and kept.kept.there.all() and is_right(kept)
     assert len(list(tmp_path.iterdir())) == 1
 
 def test_a_kill_leaves_it_right(tmp_path):
@@ -265,8 +265,8 @@ def test_a_kill_leaves_it_right(tmp_path):
         os.kill(worker.pid, signal.SIGKILL)
         worker.join()
     kept = Cached(Slow(n), tmp_path)
-    assert 0 < kept.done.sum() < n
-    assert all((kept.kept[i] == i % 251).all() for i in np.flatnonzero(kept.done))
+    assert 0 < kept.kept.there.sum() < n
+    assert all((kept.kept.frames[i] == i % 251).all() for i in np.flatnonzero(kept.kept.there))
     assert is_right(kept)
 
 def test_a_changed_file_is_read_again(copy):
