@@ -8,7 +8,7 @@ __all__ = ['BETAS', 'PRESETS', 'COLUMNS', 'gaussian_band', 'ssim_maps', 'ssim', 
            'device_name', 'provenance', 'validation_ssim', 'step_loss', 'learning_rate', 'save_checkpoint',
            'load_checkpoint', 'open_log', 'pick_device', 'Progress', 'Trainer', 'train', 'main']
 
-# %% ../nbs/05_training.ipynb #b7e32eae
+# %% ../nbs/05_training.ipynb #126effcc
 import argparse, csv, fcntl, io, json, os, platform, subprocess, sys, time
 from dataclasses import dataclass, fields, asdict, replace
 from functools import lru_cache
@@ -22,7 +22,7 @@ from .frames import SIZE, TextAtlas, UserError, show
 from .model import ModelConfig, VideoModel
 from .tasks import TASKS, open_dataset
 
-# %% ../nbs/05_training.ipynb #19e63115
+# %% ../nbs/05_training.ipynb #6c6071ac
 @lru_cache(None)
 def gaussian_band(
     size:int,        # pixels a side
@@ -36,7 +36,7 @@ def gaussian_band(
     place = torch.where(place < size, place, 2*(size-1) - place)
     return torch.zeros(size, size).scatter_add_(1, place, (weights/weights.sum()).expand(size, window))
 
-# %% ../nbs/05_training.ipynb #351c28a2
+# %% ../nbs/05_training.ipynb #d0c1b270
 def ssim_maps(
     x, y,          # (..., H, W) float32 in [0, 1]
     window:int=11  # width of the Gaussian window, in pixels
@@ -47,7 +47,7 @@ def ssim_maps(
     luminance = (2*mx*my + .01**2)/(mx*mx + my*my + .01**2)
     return luminance, (2*(xy - mx*my) + .03**2)/((xx - mx*mx).clamp(min=0) + (yy - my*my).clamp(min=0) + .03**2)
 
-# %% ../nbs/05_training.ipynb #5db3cc54
+# %% ../nbs/05_training.ipynb #777c93a8
 def ssim(
     x, y # (..., 3, 64, 64) in [0, 1]
 )->torch.Tensor: # (...) one value a frame
@@ -55,7 +55,7 @@ def ssim(
     luminance, structure = ssim_maps(x.float(), y.float())
     return (luminance*structure).mean((-3, -2, -1))
 
-# %% ../nbs/05_training.ipynb #66539251
+# %% ../nbs/05_training.ipynb #9c913cac
 BETAS = .0448, .2856, .3001, .2363, .1333 # weights of the scales (Wang et al. 2003)
 
 def ms_ssim(
@@ -73,7 +73,7 @@ def ms_ssim(
         result = result*value.clamp(min=1e-4)**(BETAS[i]/sum(BETAS[:scales]))  # below 0 there is no root, at 0 no slope
     return result
 
-# %% ../nbs/05_training.ipynb #bd2fb89b
+# %% ../nbs/05_training.ipynb #c1823fd7
 class Renderer:
     "Clips to frames on a device; words are drawn once and then looked up there"
     def __init__(self, device): self.device, self.atlas, self.table = torch.device(device), TextAtlas(), torch.zeros(0, SIZE, SIZE)
@@ -91,7 +91,7 @@ class Renderer:
             batch[torch.tensor(where).to(self.device, non_blocking=True)] = images
         return batch.view(len(clips), -1, 3, SIZE, SIZE).float()/255
 
-# %% ../nbs/05_training.ipynb #b7c2a72b
+# %% ../nbs/05_training.ipynb #34ca6024
 def batch_indices(
     n:int,     # examples
     size:int,  # batch size
@@ -103,7 +103,7 @@ def batch_indices(
     orders = {e: np.random.default_rng((seed, int(e))).permutation(n) for e in np.unique(place//n)}
     return np.array([orders[p//n][p%n] for p in place])
 
-# %% ../nbs/05_training.ipynb #af8cee98
+# %% ../nbs/05_training.ipynb #0c8cbabc
 @dataclass(frozen=True)
 class Recipe:
     "How a model is trained; the defaults are the paper's"
@@ -119,7 +119,7 @@ class Recipe:
     validate_every:int = 200 # steps between validations
     validate_on:int = 512    # at most so many validation clips
 
-# %% ../nbs/05_training.ipynb #1b851190
+# %% ../nbs/05_training.ipynb #18d29fcf
 PRESETS = {
     'paper': Recipe(),
     'small': Recipe(ModelConfig(K=128, heads=4, global_blocks=3, dropout=0.), lr=1e-3, warmup=100, decay=True, draw=.7, power=2.,
@@ -128,7 +128,7 @@ PRESETS = {
                    batch_size=16, minutes=2, validate_every=15, validate_on=32),
 }
 
-# %% ../nbs/05_training.ipynb #3f4c7d58
+# %% ../nbs/05_training.ipynb #9cd68f87
 @dataclass(frozen=True)
 class Config:
     "The settings of a run"
@@ -150,12 +150,14 @@ class Config:
     @property
     def run(self): return Path(self.run_dir or f'runs/{self.task}-{self.source}-{self.preset}-{self.seed}')
     @property
+    def cache(self): return self.run.parent/'cache' # decoded frames, shared by the runs beside this one
+    @property
     def recipe(self): # the preset's, with this run's budget and the task's sizes
         recipe, task = PRESETS[self.preset], TASKS[self.task]
         return replace(recipe, model=replace(recipe.model, max_frames=task.n_input + task.n_target - 1),
                        minutes=self.minutes or recipe.minutes, batch_size=self.batch_size or recipe.batch_size or task.batch_size)
 
-# %% ../nbs/05_training.ipynb #492d4f88
+# %% ../nbs/05_training.ipynb #12be4cab
 def read_config(
     values:dict # setting -> value
 )->Config:
@@ -173,7 +175,7 @@ def read_config(
         if getattr(config, name) < 0: raise UserError(f'{name}={getattr(config, name)}: must not be below 0')
     return config
 
-# %% ../nbs/05_training.ipynb #9f462eb7
+# %% ../nbs/05_training.ipynb #9d787a64
 def notebook_config(
     variables:dict # the notebook's globals(), before anything else is defined in it
 )->Config:
@@ -181,7 +183,7 @@ def notebook_config(
     plain = {k: v for k, v in variables.items() if not k.startswith('_') and type(v) in (str, int, float, bool, type(None))}
     return read_config(plain)
 
-# %% ../nbs/05_training.ipynb #b20234e7
+# %% ../nbs/05_training.ipynb #68575ffd
 def write_whole(
     path,       # the final name
     write       # function(temporary path) that writes the file
@@ -195,10 +197,10 @@ def write_whole(
         raise UserError(f'{path}: cannot be written ({error.strerror or error}); what was there before is kept') from None
     part.replace(path)
 
-# %% ../nbs/05_training.ipynb #839d1506
+# %% ../nbs/05_training.ipynb #2043de71
 def write_json(path, values): write_whole(path, lambda part: part.write_text(json.dumps(values, indent=1, ensure_ascii=False) + '\n'))
 
-# %% ../nbs/05_training.ipynb #62091bb2
+# %% ../nbs/05_training.ipynb #2defaa21
 def open_run(
     config:Config
 ): # the lock, to be kept until the run ends
@@ -218,7 +220,7 @@ def open_run(
 
 def settings(config): return {k: v for k, v in asdict(config).items() if k not in ('data_dir', 'run_dir', 'resume', 'device', 'download')}
 
-# %% ../nbs/05_training.ipynb #37d671fe
+# %% ../nbs/05_training.ipynb #4f36181a
 def device_name(device:torch.device)->str:
     "The device in words"
     if device.type == 'cuda': return torch.cuda.get_device_name(device)
@@ -233,7 +235,7 @@ def provenance()->dict:
     return dict(versions={'python': platform.python_version(), **{p: version(p) for p in ('torch', 'numpy', 'pillow')}},
                 commit=git('rev-parse', '--short=12', 'HEAD') + ('+changes' if git('status', '--porcelain', '--untracked-files=no') else ''))
 
-# %% ../nbs/05_training.ipynb #d07796ce
+# %% ../nbs/05_training.ipynb #0c50d257
 @torch.no_grad()
 def validation_ssim(
     model,
@@ -250,7 +252,7 @@ def validation_ssim(
     model.train()
     return torch.cat(values).mean().item()
 
-# %% ../nbs/05_training.ipynb #eac9d594
+# %% ../nbs/05_training.ipynb #4caf1f86
 def step_loss(
     prediction, target, # (B, n, 3, 64, 64) in [0, 1]
     recipe:Recipe,
@@ -264,7 +266,7 @@ def learning_rate(recipe:Recipe, step:int, progress:float)->float:
     "The recipe's learning rate at a point of the training"
     return recipe.lr*min(1, (step+1)/(recipe.warmup or 1))*((1 - progress) if recipe.decay else 1)
 
-# %% ../nbs/05_training.ipynb #90b26a3b
+# %% ../nbs/05_training.ipynb #d7cadbe4
 def save_checkpoint(run, model, optimizer, state):
     values = dict(model=model.state_dict(), optimizer=optimizer.state_dict(), state=state, random=torch.get_rng_state(),
                   cuda=torch.cuda.get_rng_state_all() if torch.cuda.is_available() else [])
@@ -284,7 +286,7 @@ def load_checkpoint(run, model, optimizer, device)->dict: # the state: step, sec
     if values['cuda']: torch.cuda.set_rng_state_all([s.cpu() for s in values['cuda']])
     return values['state']
 
-# %% ../nbs/05_training.ipynb #63b09801
+# %% ../nbs/05_training.ipynb #a39a5802
 COLUMNS = 'step', 'seconds', 'loss', 'validation_ssim', 'learning_rate', 'clips_per_second'
 
 def open_log(
@@ -300,14 +302,14 @@ def open_log(
     write_whole(path, lambda part: part.write_text(text.getvalue()))
     return open(path, 'a', buffering=1, newline='')
 
-# %% ../nbs/05_training.ipynb #3dd613b5
+# %% ../nbs/05_training.ipynb #a46a2820
 def pick_device(name:str)->torch.device:
     "The device a setting names; auto: a GPU where there is one"
     if name == 'auto': name = 'cuda' if torch.cuda.is_available() else 'cpu'
     try: return torch.zeros(0, device=name).device
     except (RuntimeError, AssertionError): raise UserError(f'device={name!r}: not on this machine; try auto or cpu') from None
 
-# %% ../nbs/05_training.ipynb #3d51e4fb
+# %% ../nbs/05_training.ipynb #f69f81d7
 class Progress:
     "A progress bar over the budget: step, loss, validation SSIM, clips a second, time left"
     def __init__(self, start:float):
@@ -320,12 +322,12 @@ class Progress:
         self.bar.n = progress
         self.bar.set_postfix_str(f'step {step:,}, loss {loss:.4f}, SSIM {value:.4f}, {rate:.0f} clips/s')
 
-# %% ../nbs/05_training.ipynb #86f6829d
+# %% ../nbs/05_training.ipynb #fc32de74
 class Trainer:
     "A run: its data, its model, and how far it is"
     def __init__(self, config:Config):
         self.config, self.recipe, self.task, self.device = config, config.recipe, TASKS[config.task], pick_device(config.device)
-        self.data, held_out = (open_dataset(self.task, config.source, config.data, s, config.download) for s in ('train', 'validation'))
+        self.data, held_out = (open_dataset(self.task, config.source, config.data, s, config.download, config.cache) for s in ('train', 'validation'))
         self.lock = open_run(config)
         torch.manual_seed(config.seed)
         self.model, self.render = VideoModel(self.recipe.model).to(self.device), Renderer(self.device)
@@ -383,7 +385,7 @@ class Trainer:
                 if last: losses, since = [], time.time()
         bar.bar.close()
 
-# %% ../nbs/05_training.ipynb #fa199ff6
+# %% ../nbs/05_training.ipynb #bd42910e
 def train(
     config:Config
 )->Path: # the run folder
@@ -391,7 +393,7 @@ def train(
     Trainer(config).fit()
     return config.run
 
-# %% ../nbs/05_training.ipynb #761bd983
+# %% ../nbs/05_training.ipynb #cc3caca7
 def main(
     arguments:list=None # command line; None: this process's
 ):
@@ -407,5 +409,5 @@ def main(
         print(predict(config))
     except UserError as error: sys.exit(str(error))
 
-# %% ../nbs/05_training.ipynb #af9dac80
+# %% ../nbs/05_training.ipynb #5f138974
 if __name__ == '__main__' and 'ipykernel' not in sys.modules: main()
