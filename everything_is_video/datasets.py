@@ -8,7 +8,7 @@ __all__ = ['OTHER', 'SPLITS', 'Example', 'reading', 'held_out', 'download', 'ext
            'AudioMNIST', 'FSDD', 'TinyVIRAT', 'CLEVRER', 'TGIFQA', 'frame_boxes', 'read_track', 'window', 'LaSOT',
            'OTB', 'FrameFile', 'Cached']
 
-# %% ../nbs/01_datasets.ipynb #c10be90d
+# %% ../nbs/01_datasets.ipynb #01a420b8
 import codecs, hashlib, inspect, io, json, os, pickle, re, tarfile, tempfile, wave
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -23,7 +23,7 @@ from PIL import Image
 from tqdm import tqdm
 from .frames import SIZE, UserError, image_frame, spectrogram_frame, video_frames
 
-# %% ../nbs/01_datasets.ipynb #35ca4d8b
+# %% ../nbs/01_datasets.ipynb #009dcb15
 @dataclass
 class Example:
     "What a dataset says about one example"
@@ -31,7 +31,7 @@ class Example:
     text: str = ''        # a sentence, or a question about the frames
     answer: object = None # a label, a list of labels, or boxes (F, 4): x0, y0, x1, y1, all -1 where the target is absent
 
-# %% ../nbs/01_datasets.ipynb #bd9c7a42
+# %% ../nbs/01_datasets.ipynb #f8a75a33
 OTHER = 'or take another source: `-p source sample`, or a stand-in such as `jpeg`, `fsdd`, `otb`'
 
 @contextmanager
@@ -47,7 +47,7 @@ def reading(
         fault = ' '.join(f'{type(error).__name__}: {error}'.split())
         raise UserError(f'{path}: not {what} that can be read ({fault}); remove it and fetch it again') from None
 
-# %% ../nbs/01_datasets.ipynb #2561b803
+# %% ../nbs/01_datasets.ipynb #15d2634e
 SPLITS = 'train', 'validation', 'test'
 
 def held_out(
@@ -62,7 +62,7 @@ def held_out(
     chosen = {names[i] for i in order[:min(max(len(names)//10, 1), 5000)]}
     return [i for i, g in enumerate(groups) if (g in chosen) == (split == 'validation')]
 
-# %% ../nbs/01_datasets.ipynb #46314975
+# %% ../nbs/01_datasets.ipynb #78f194d7
 def _receive(
     url:str, # the file's address
     file     # what has come so far, opened for appending
@@ -79,11 +79,11 @@ def _receive(
     with answer:
         if answer.status != 206: done = file.truncate(file.seek(0))  # this server always starts at the beginning
         total = done + int(answer.headers.get('Content-Length') or 0)
-        with tqdm(desc=url.split('/')[-1], total=total or None, initial=done, unit='B', unit_scale=True) as bar:
+        with tqdm(desc=url.split('/')[-1], total=total or None, initial=done, unit='B', unit_scale=True, delay=1) as bar:
             while chunk := answer.read(1 << 20): bar.update(file.write(chunk))
     if file.tell() < total: raise OSError(f'broke off after {file.tell():,} of {total:,} bytes')
 
-# %% ../nbs/01_datasets.ipynb #3c47fd62
+# %% ../nbs/01_datasets.ipynb #6e50a19c
 def download(
     url:str,        # the file's address
     path,           # the name it gets when it is whole
@@ -91,12 +91,13 @@ def download(
 )->Path: # the file
     "Fetch a file, unless it is there"
     path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
     part = path.with_name(path.name + '.part')
     if path.exists(): return path
     try:
+        path.parent.mkdir(parents=True, exist_ok=True)
         with open(part, 'ab') as file: _receive(url, file)
     except (OSError, HTTPException) as error:
+        if part.exists() and not part.stat().st_size: part.unlink()
         raise UserError(f'{url}: cannot be fetched ({error}); run it again to go on from there, {OTHER}') from None
     kind, _, expected = checksum.partition(':')
     if checksum and (found := hashlib.file_digest(open(part, 'rb'), kind).hexdigest()) != expected:
@@ -105,7 +106,7 @@ def download(
     part.replace(path)
     return path
 
-# %% ../nbs/01_datasets.ipynb #b625e054
+# %% ../nbs/01_datasets.ipynb #0f4678a8
 def extract(
     archive, # a tar or zip file
     target   # the folder it becomes; an archive of one folder becomes that folder
@@ -126,7 +127,7 @@ def extract(
         items = [i for i in inside.iterdir() if i.name != '__MACOSX']
         (items[0] if len(items) == 1 and items[0].is_dir() else inside).replace(target)
 
-# %% ../nbs/01_datasets.ipynb #97753a60
+# %% ../nbs/01_datasets.ipynb #1912a0c4
 def fetch(
     url:str,        # a file, or an archive (.zip, .tar.gz)
     target,         # the file or the folder it becomes
@@ -140,7 +141,7 @@ def fetch(
     extract(archive, target)
     archive.unlink()
 
-# %% ../nbs/01_datasets.ipynb #7d517929
+# %% ../nbs/01_datasets.ipynb #34d9fc17
 class Dataset:
     "A split of a dataset: a reader fills `records` and says how to `read` frames"
     name = ''          # what a result calls it
@@ -176,7 +177,7 @@ class Dataset:
         "Changes with the files, with the part of them that is read, and with the way frames are drawn"
         about = [inspect.getsource(inspect.getmodule(image_frame)), *[v for v in vars(self).values() if isinstance(v, (int, str))]]
         about += [source for source, *_ in self.records]
-        for path in self.files or {source for source, *_ in self.records if source}:
+        for path in self.files or dict.fromkeys(source for source, *_ in self.records if source):
             about.append((path.resolve(), (stat := path.stat()).st_size, stat.st_mtime_ns) if path.exists() else path)
         return hashlib.sha256('\n'.join(map(str, about)).encode()).hexdigest()[:16]
 
@@ -188,7 +189,7 @@ class Dataset:
         if not cls.official: raise UserError(f'{cls.name}: has no official address to fetch it from; put it into {Path(root)/cls.folder}')
         for path, url, checksum in cls.official: fetch(url, Path(root)/path, checksum)
 
-# %% ../nbs/01_datasets.ipynb #ef9a7571
+# %% ../nbs/01_datasets.ipynb #d166f64f
 class _ArrayUnpickler(pickle.Unpickler):
     "An unpickler that knows arrays and refuses everything else"
     def find_class(self, module, name):
@@ -204,7 +205,7 @@ def read_pickle(
     "What torchvision.datasets.CIFAR10 would unpickle, safely"
     with reading(path, 'a CIFAR-10 file'), open(path, 'rb') as file: return _ArrayUnpickler(file, encoding='latin1').load()
 
-# %% ../nbs/01_datasets.ipynb #d168e6ab
+# %% ../nbs/01_datasets.ipynb #e473d4a4
 class CIFAR10(Dataset):
     "CIFAR-10 as torchvision.datasets.CIFAR10 reads it"
     name, folder = 'CIFAR-10', 'cifar-10-batches-py'
@@ -232,7 +233,7 @@ class CIFAR10(Dataset):
 
     def read(self, source): return image_frame(self.images[source].transpose(1, 2, 0))[None]
 
-# %% ../nbs/01_datasets.ipynb #876818c6
+# %% ../nbs/01_datasets.ipynb #6a9224fa
 @lru_cache(None)
 def _zip(
     path,  # a zip file
@@ -260,7 +261,8 @@ class CIFAR10JPEG(Dataset):
         for name in names:
             records.append((f'{part}/{name}/{rank[name]:04d}.jpg', '', name))
             rank[name] += 1
-        if lost := [r[0] for r in records if r[0] not in there]: raise UserError(f'{self.files[0]}: {len(lost)} images are not in it, the first is {lost[0]}; fetch it again')
+        lost = [source for source, *_ in records if source not in there]
+        if lost: raise UserError(f'{self.files[0]}: {len(lost)} images are not in it, the first is {lost[0]}; fetch it again')
         self.fill(self.files[0], records, range(len(records)))
 
     def _file(self): return _zip(self.files[0], self.stamp, os.getpid())
@@ -269,7 +271,7 @@ class CIFAR10JPEG(Dataset):
         with reading(f'{self.files[0]}: {source}', 'an image'):
             return image_frame(Image.open(io.BytesIO(self._file().read(source))))[None]
 
-# %% ../nbs/01_datasets.ipynb #541371cc
+# %% ../nbs/01_datasets.ipynb #5ce0e6be
 def read_table(
     path,        # a tab-separated file with a header
     columns:list # columns it must have
@@ -299,7 +301,7 @@ def known(
     allowed = ', '.join(map(str, vocabulary[:6])) + ', …'*(len(vocabulary) > 6)
     raise UserError(f'{where}: the label {label!r} is none of the {len(vocabulary)} there are ({allowed}); correct the file or fetch it again')
 
-# %% ../nbs/01_datasets.ipynb #3dd6a41c
+# %% ../nbs/01_datasets.ipynb #3e9f4dae
 def read_wave(
     path # a 16-bit mono wav file
 )->tuple: # samples (n,) float in [-1, 1), samples a second
@@ -310,7 +312,7 @@ def read_wave(
         if not n or len(data) != 2*n: raise EOFError(f'{len(data)//2} of {n} samples')
         return np.frombuffer(data, '<i2')/32768, file.getframerate()
 
-# %% ../nbs/01_datasets.ipynb #6e1a1e2b
+# %% ../nbs/01_datasets.ipynb #b96ef064
 def read_image(
     path # an image file
 )->np.ndarray: # (3, 64, 64) uint8
@@ -319,7 +321,7 @@ def read_image(
         image.draft('RGB', (2*SIZE, 2*SIZE))
         return image_frame(image)
 
-# %% ../nbs/01_datasets.ipynb #86ef49ee
+# %% ../nbs/01_datasets.ipynb #b6d72c19
 class SST2(Dataset):
     "SST-2 as GLUE gives it out: train.tsv and dev.tsv"
     name, folder, vocabulary, n_frames = 'SST-2', 'SST-2', ['negative', 'positive'], 0
@@ -336,7 +338,7 @@ class SST2(Dataset):
 
     def read(self, source): return np.empty((0, 3, SIZE, SIZE), np.uint8)
 
-# %% ../nbs/01_datasets.ipynb #ae50f205
+# %% ../nbs/01_datasets.ipynb #c4da3719
 class _SpokenDigits(Dataset):
     "Recordings named <digit>_<speaker>_<repetition>.wav"
     vocabulary = list('0123456789')
@@ -361,7 +363,7 @@ class AudioMNIST(_SpokenDigits):
         if (n := len(self.speakers[split])) > len(there): self.name += f' ({len(there)} of {n} speakers)'
         self.fill(self.root/'data', [(p, '', self.named(p)[0]) for f in there for p in sorted(f.glob('*.wav'))])
 
-# %% ../nbs/01_datasets.ipynb #4135626a
+# %% ../nbs/01_datasets.ipynb #f8f811a2
 class FSDD(_SpokenDigits):
     "The Free Spoken Digit Dataset, in place of AudioMNIST"
     name, folder = 'FSDD (stand-in for AudioMNIST)', 'fsdd'
@@ -373,7 +375,7 @@ class FSDD(_SpokenDigits):
         records = [(p, '', self.named(p)[0]) for p in paths if (int(self.named(p)[2]) < 5) == (split == 'test')]
         self.fill(self.root/'recordings', records, range(len(records)))
 
-# %% ../nbs/01_datasets.ipynb #e7e4b70e
+# %% ../nbs/01_datasets.ipynb #9dabca32
 class _Videos(Dataset):
     "Videos of which n frames are taken"
     def __init__(self,
@@ -408,7 +410,7 @@ class TinyVIRAT(_Videos):
         if not labels: raise UserError(f'{where}: a clip without a label')
         return [known(label, self.vocabulary, where) for label in labels]
 
-# %% ../nbs/01_datasets.ipynb #69234909
+# %% ../nbs/01_datasets.ipynb #ce292f15
 class CLEVRER(_Videos):
     "CLEVRER's descriptive questions; a video's questions stay in one split"
     name, folder = 'CLEVRER', 'clevrer'
@@ -431,7 +433,7 @@ class CLEVRER(_Videos):
         first = int(name.split('_')[1].split('.')[0])//1000*1000
         return self.root/'videos'/part/f'video_{first:05d}-{first+1000:05d}'/name
 
-# %% ../nbs/01_datasets.ipynb #33a4799c
+# %% ../nbs/01_datasets.ipynb #8df29c7b
 class TGIFQA(_Videos):
     "TGIF-QA, the questions about a frame (FrameQA); a GIF's questions stay in one split"
     name, folder = 'TGIF-QA (FrameQA)', 'tgif-qa'
@@ -458,17 +460,16 @@ class TGIFQA(_Videos):
         "The questions, then each GIF they are about from its own address; GIFs that are gone from the web are counted"
         super().download(root)
         wanted = {row['gif_name'] for path, *_ in cls.official[:2] for row in read_table(Path(root)/path, ['gif_name'])}
-        lines = (Path(root)/cls.official[2][0]).read_text(encoding='utf-8').splitlines()
-        lost = 0
-        for url in (line.split('\t')[0] for line in lines):
-            if (name := url.split('/')[-1]).removesuffix('.gif') not in wanted: continue
-            try: download(url, Path(root)/cls.folder/'gifs'/name)
+        gifs = Path(root)/cls.folder/'gifs'
+        urls = [line.split('\t')[0] for line in (Path(root)/cls.official[2][0]).read_text(encoding='utf-8').splitlines()]
+        for url in tqdm([u for u in urls if Path(u).stem in wanted], desc='GIFs'):
+            try: download(url, gifs/Path(url).name)
             except UserError as error:
                 if not isinstance(error.__context__, HTTPError): raise
-                lost += 1
+        lost = sum(not (gifs/f'{name}.gif').exists() for name in wanted)
         print(f'{cls.name}: {lost} of {len(wanted)} GIFs are no longer at their address')
 
-# %% ../nbs/01_datasets.ipynb #0414df7e
+# %% ../nbs/01_datasets.ipynb #0dd96e71
 def frame_boxes(
     boxes:np.ndarray, # (n, 4) x, y, width, height in the image; no width or height: the target is absent
     width:int,        # of the image, in pixels
@@ -480,7 +481,7 @@ def frame_boxes(
     last = np.clip(np.ceil((corner + size)*SIZE/scale) - 1, first, SIZE-1)
     return np.where((size > 0).all(1, keepdims=True), np.concatenate([first, last], 1), -1).astype(int)
 
-# %% ../nbs/01_datasets.ipynb #5120d793
+# %% ../nbs/01_datasets.ipynb #2c8bc9e2
 def _n_images(
     folder # a sequence
 )->int: # how many images it has
@@ -506,7 +507,7 @@ def read_track(
     if (boxes < 0).all(): raise UserError(f'{folder}/groundtruth.txt: the target is in none of its {n} frames')
     return boxes
 
-# %% ../nbs/01_datasets.ipynb #d8f0c682
+# %% ../nbs/01_datasets.ipynb #f5c3e17e
 def window(
     boxes:np.ndarray, # (frames, 4) of a sequence, -1 where the target is absent
     start:int,        # where the window may begin
@@ -519,7 +520,7 @@ def window(
     step = min(stride, (len(boxes) - 1 - start)/max(n - 1, 1))
     return (start + step*np.arange(n)).astype(int)
 
-# %% ../nbs/01_datasets.ipynb #df70b231
+# %% ../nbs/01_datasets.ipynb #09a45c8f
 class LaSOT(Dataset):
     "LaSOT as <class>/<class>-N/, with the official lists of sequences"
     name, folder, address = 'LaSOT', 'LaSOT', 'https://huggingface.co/datasets/l-lt/LaSOT/resolve/main'
@@ -557,7 +558,7 @@ class LaSOT(Dataset):
         names = ' '.join((Path(root)/path).read_text() for path, *_ in cls.official).split()
         for name in sorted({n.rsplit('-', 1)[0] for n in names}): fetch(f'{cls.address}/{name}.zip', Path(root)/cls.folder/name)
 
-# %% ../nbs/01_datasets.ipynb #f8a63f82
+# %% ../nbs/01_datasets.ipynb #a88d9c9c
 class OTB(LaSOT):
     "Six OTB-100 sequences in LaSOT's layout; 1,072 frames are for training, 127 for validation, 391 for the test"
     name, folder, official = 'OTB (stand-in for LaSOT)', 'otb_in_lasot_layout', ()
@@ -565,7 +566,7 @@ class OTB(LaSOT):
 
     def sequences(self): return [self.root/name for name in self.split_sequences[self.split]]
 
-# %% ../nbs/01_datasets.ipynb #9c2cc7d3
+# %% ../nbs/01_datasets.ipynb #6858b45b
 class FrameFile:
     "The frames of n examples, then a byte for each that says whether they are there"
     def __init__(self,
@@ -595,7 +596,7 @@ class FrameFile:
             os.pwrite(self.file.fileno(), b'\1', self.n*self.size + i)
         except OSError as error: raise UserError(f'{self.path}: no more frames can be kept ({error}); free some space') from None
 
-# %% ../nbs/01_datasets.ipynb #adb74fb9
+# %% ../nbs/01_datasets.ipynb #adeab120
 class Cached:
     "A dataset whose decoded frames are kept on disk"
     def __init__(self,

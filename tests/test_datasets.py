@@ -1,5 +1,6 @@
 "Bad input for every reader, and the cache of decoded frames under two processes and a kill"
-import json, multiprocessing, os, pickle, shutil, signal, time, wave
+import functools, io, json, multiprocessing, os, pickle, shutil, signal, struct, subprocess, sys, tarfile, threading, time, wave
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from zipfile import ZipFile
 import numpy as np
 import pytest
@@ -118,12 +119,85 @@ def test_every_split_is_read(reader, good):
     again = pickle.loads(pickle.dumps(dataset))
     assert np.array_equal(again[0].frames, dataset[0].frames)
 
+class Python2Pickler(pickle._Pickler):
+    "Writes texts and bytes alike as Python 2 strings, as in the official batches of 2009"
+    def save_string(self, text):
+        content = text.encode() if isinstance(text, str) else text
+        self.write(b'T' + struct.pack('<i', len(content)) + content)
+    dispatch = {**pickle._Pickler.dispatch, str: save_string, bytes: save_string}
+
+def test_a_batch_of_python_2(good, tmp_path):
+    shutil.copytree(good/'cifar-10-batches-py', tmp_path/'cifar-10-batches-py')
+    path = tmp_path/BATCH
+    content = io.BytesIO()
+    Python2Pickler(content, protocol=2).dump(pickle.loads(path.read_bytes()))
+    path.write_bytes(content.getvalue().replace(b'numpy._core', b'numpy.core'))
+    assert b'numpy.core.multiarray' in path.read_bytes()
+    assert np.array_equal(CIFAR10(tmp_path, 'test').images, CIFAR10(good, 'test').images)
+
 def test_a_videos_questions_stay_in_one_split(good, tmp_path):
     write_clevrer(tmp_path)
     path = tmp_path/'clevrer/questions/train.json'
     path.write_text(json.dumps(json.loads(path.read_text())*5))
     train, validation = ({r[0] for r in CLEVRER(tmp_path, s).records} for s in ('train', 'validation'))
     assert train and validation and not train & validation
+
+
+# downloads, from a server that has the official files
+
+@pytest.fixture
+def official(good, tmp_path):
+    "The files as they are given out, and the server's address"
+    folder = tmp_path/'official'
+    folder.mkdir()
+    with tarfile.open(folder/'cifar.tar.gz', 'w:gz') as file: file.add(good/'cifar-10-batches-py', 'cifar-10-batches-py')
+    shutil.make_archive(folder/'AudioMNIST', 'zip', good, 'AudioMNIST')
+    (folder/'AudioMNIST.zip').rename(folder/'master.zip')
+    shutil.make_archive(folder/'cat', 'zip', good/'LaSOT/cat')  # the zip of a class has its sequences at the top
+    for name in 'training_set.txt', 'testing_set.txt': shutil.copy(good/'LaSOT'/name, folder)
+    for path in (good/'tgif-qa').rglob('*.*'): shutil.copy(path, folder)
+    handler = functools.partial(SimpleHTTPRequestHandler, directory=folder)
+    handler.func.log_message = lambda *args: None
+    server = ThreadingHTTPServer(('127.0.0.1', 0), handler)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    yield folder, f'http://127.0.0.1:{server.server_port}'
+    server.shutdown()
+
+def names(folder): return sorted(str(p.relative_to(folder)) for p in folder.rglob('*'))
+
+def test_official_archives(official, good, tmp_path, monkeypatch):
+    folder, address = official
+    monkeypatch.setattr(CIFAR10, 'official', [('cifar-10-batches-py', f'{address}/cifar.tar.gz', 'md5:0')])
+    with pytest.raises(UserError, match='wrong md5 checksum'): CIFAR10.download(tmp_path/'data')
+    assert names(tmp_path/'data') == []
+    monkeypatch.setattr(CIFAR10, 'official', [('cifar-10-batches-py', f'{address}/cifar.tar.gz', '')])
+    monkeypatch.setattr(AudioMNIST, 'official', [('AudioMNIST', f'{address}/master.zip', '')])
+    for reader in CIFAR10, AudioMNIST, AudioMNIST:
+        reader.download(tmp_path/'data')
+        assert names(tmp_path/'data'/reader.folder) == names(good/reader.folder)
+    assert sorted(p.name for p in (tmp_path/'data').iterdir()) == ['AudioMNIST', 'cifar-10-batches-py']
+
+def test_lasot_is_fetched_class_by_class(official, good, tmp_path, monkeypatch):
+    monkeypatch.setattr(LaSOT, 'address', official[1])
+    monkeypatch.setattr(LaSOT, 'official', [(f'LaSOT/{name}', f'{official[1]}/{name}', '') for name in ('training_set.txt', 'testing_set.txt')])
+    LaSOT.download(tmp_path/'data')
+    assert names(tmp_path/'data/LaSOT') == names(good/'LaSOT')
+
+def test_gifs_that_are_gone_are_counted(official, tmp_path, monkeypatch, capsys):
+    folder, address = official
+    (folder/'tgif-v1.0.tsv').write_text(''.join(f'{address}/{name}.gif\ta cat .\n' for name in ('Train0', 'Train1', 'Test0', 'Test1', 'other')))
+    (folder/'Train1.gif').unlink()
+    monkeypatch.setattr(TGIFQA, 'official', [(f'tgif-qa/{name}', f'{address}/{name}', '') for name in
+                                             ('Train_frameqa_question.csv', 'Test_frameqa_question.csv', 'tgif-v1.0.tsv')])
+    TGIFQA.download(tmp_path/'data')
+    assert [p for p in names(tmp_path/'data/tgif-qa/gifs')] == ['Test0.gif', 'Test1.gif', 'Train0.gif']
+    assert '3 of 6 GIFs' in capsys.readouterr().out
+
+def test_no_network(tmp_path, monkeypatch):
+    monkeypatch.setattr(SST2, 'official', [('SST-2', 'http://127.0.0.1:9/SST-2.zip', '')])
+    with pytest.raises(UserError) as error: SST2.download(tmp_path)
+    assert 'http://127.0.0.1:9/SST-2.zip: cannot be fetched' in str(error.value) and '-p source sample' in str(error.value) and '\n' not in str(error.value)
+    assert not (tmp_path/'SST-2').exists()
 
 
 # bad input: what is done to a file, and what the one line must say besides the file's name
@@ -268,6 +342,11 @@ def test_a_kill_leaves_it_right(tmp_path):
     assert 0 < kept.kept.there.sum() < n
     assert all((kept.kept.frames[i] == i % 251).all() for i in np.flatnonzero(kept.kept.there))
     assert is_right(kept)
+
+def test_another_run_finds_the_same_file(good):
+    program = f'from everything_is_video.datasets import *; print(AudioMNIST({str(good)!r}, "test").fingerprint())'
+    found = {subprocess.run([sys.executable, '-c', program], env={**os.environ, 'PYTHONHASHSEED': seed}, capture_output=True, text=True).stdout for seed in '123'}
+    assert found == {AudioMNIST(good, 'test').fingerprint() + '\n'}
 
 def test_a_changed_file_is_read_again(copy):
     root = copy(AudioMNIST)
