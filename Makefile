@@ -26,7 +26,7 @@ demo: setup ## train a small model on generated images, read its label frames by
 # whole: those with a cell tagged `parameters`, which begin with nbdev's front matter `skip_exec: true`.
 test: setup ## nbdev_test over all notebooks, pytest, then a short papermill run
 	OMP_NUM_THREADS=1 $(BIN)/nbdev_test --n_workers 2 --timing
-	$(BIN)/pytest tests
+	OMP_NUM_THREADS=1 $(BIN)/pytest tests
 	@tmp=$$(mktemp -d) && trap 'rm -rf "$$tmp"' EXIT && set -x && \
 	$(PAPERMILL) nbs/train.ipynb "$$tmp/train.ipynb" -p task cifar10 -p source sample -p preset tiny -p steps 30 \
 	  -p data_dir "$$tmp/data" -p run_dir "$$tmp/run"
