@@ -5,7 +5,7 @@ BIN := .venv/bin
 PAPERMILL := $(BIN)/papermill --log-output --no-progress-bar
 export PYTHON PIP_ARGS
 
-.PHONY: help setup demo test prepare
+.PHONY: help setup demo test figures table2 prepare
 
 help: ## list the targets
 	@grep -hE '^[a-z0-9]+:.*## ' Makefile | sed -E 's/^([a-z0-9]+):.*## /  make \1\t/' | expand -t 18
@@ -18,19 +18,29 @@ setup:
 
 demo: setup ## train a small model on generated images, read its label frames by OCR, print its row
 	@rm -rf runs/demo && mkdir -p runs
-	@$(PAPERMILL) nbs/train.ipynb runs/demo.ipynb -p task cifar10 -p source sample -p preset demo \
+	@$(PAPERMILL) nbs/train.ipynb runs/demo.ipynb -p task cifar10 -p source sample -p preset small -p minutes 5 \
 	  -p data_dir data -p run_dir runs/demo
 	@$(BIN)/python -m everything_is_video.results runs/demo
 
 # nbdev_test skips the cells flagged slow, gpu or notest (tst_flags in settings.ini), and the papermill notebooks as a
 # whole: those with a cell tagged `parameters`, which begin with nbdev's front matter `skip_exec: true`.
-test: setup ## nbdev_test over all notebooks, pytest, then a short papermill run
+test: setup ## nbdev_test over all notebooks, pytest, then a short papermill run of every task
 	OMP_NUM_THREADS=1 $(BIN)/nbdev_test --n_workers 2 --timing
 	$(BIN)/pytest tests
-	@tmp=$$(mktemp -d) && trap 'rm -rf "$$tmp"' EXIT && set -x && \
-	$(PAPERMILL) nbs/train.ipynb "$$tmp/train.ipynb" -p task cifar10 -p source sample -p preset tiny -p steps 30 \
-	  -p data_dir "$$tmp/data" -p run_dir "$$tmp/run"
-	@echo "make test: the notebooks, pytest and the short papermill run passed"
+	@tmp=$$(mktemp -d) && trap 'rm -rf "$$tmp"' EXIT && set -e && \
+	for task in $$($(BIN)/python -c 'from everything_is_video.tasks import TASKS; print(*TASKS)'); do \
+	  echo "papermill nbs/train.ipynb -p task $$task -p source sample -p preset tiny -p steps 30"; \
+	  $(BIN)/papermill --no-progress-bar nbs/train.ipynb "$$tmp/$$task.ipynb" -p task $$task -p source sample -p preset tiny \
+	    -p steps 30 -p data_dir "$$tmp/data" -p run_dir "$$tmp/runs/$$task"; \
+	  $(BIN)/python -m everything_is_video.results "$$tmp/runs/$$task"; \
+	done
+	@echo "make test: the notebooks, pytest and a short run of every task passed"
+
+figures: setup ## make the figures again, into figures/
+	$(PAPERMILL) nbs/figures.ipynb /dev/null
+
+table2: setup ## write Tables 1 and 2 again, from the committed summaries of runs
+	$(PAPERMILL) nbs/table2.ipynb /dev/null
 
 # nbs/index.ipynb is the README; its links and pictures begin with ../, so that they work from nbs/ as well.
 prepare: setup ## for developers: write the package and README.md from the notebooks, and clean the notebooks

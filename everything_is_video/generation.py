@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['generate', 'generate_slowly', 'load_model', 'load_state', 'predict_clips', 'predict']
 
-# %% ../nbs/06_generation.ipynb #470a74e5
+# %% ../nbs/06_generation.ipynb #1290780e
 import json
 from pathlib import Path
 import numpy as np
@@ -17,7 +17,7 @@ from .model import KVCache, ModelConfig, VideoModel
 from .tasks import TASKS, open_dataset
 from .training import Config, Renderer, pick_device, write_json, write_whole
 
-# %% ../nbs/06_generation.ipynb #18ea4e29
+# %% ../nbs/06_generation.ipynb #e3df3ee4
 @torch.no_grad()
 def generate(
     model:VideoModel,
@@ -32,7 +32,7 @@ def generate(
         generated.append(frames)
     return torch.cat(generated, 1)
 
-# %% ../nbs/06_generation.ipynb #cba2089a
+# %% ../nbs/06_generation.ipynb #cb2ae78b
 @torch.no_grad()
 def generate_slowly(
     model:VideoModel,
@@ -45,7 +45,7 @@ def generate_slowly(
     for _ in range(n): frames = torch.cat([frames, model(frames)[:, -1:]], 1)
     return frames[:, given:]
 
-# %% ../nbs/06_generation.ipynb #bb7a834d
+# %% ../nbs/06_generation.ipynb #b9ba4516
 def load_model(
     run,            # a run folder
     c:ModelConfig,  # its model's numbers
@@ -59,14 +59,14 @@ def load_model(
     except Exception as error: raise UserError(f'{path}: not the weights of this model ({str(error).splitlines()[0]})') from None
     return model
 
-# %% ../nbs/06_generation.ipynb #2a4273bb
+# %% ../nbs/06_generation.ipynb #33ad9451
 def load_state(
     run # a run folder
 )->dict: # step, seconds and provenance
     "How far a run is"
     return torch.load(Path(run)/'checkpoint.pt', map_location='cpu', weights_only=True)['state']
 
-# %% ../nbs/06_generation.ipynb #4f51f81a
+# %% ../nbs/06_generation.ipynb #6ea68cd4
 def predict_clips(
     model:VideoModel,
     task,        # one of TASKS
@@ -84,7 +84,7 @@ def predict_clips(
         examples += [json.dumps(dict(index=start+i, answer=e.answer, text=e.text), default=np.ndarray.tolist) for i, e in enumerate(batch)]
     return *map(np.concatenate, zip(*frames)), examples
 
-# %% ../nbs/06_generation.ipynb #eff50fea
+# %% ../nbs/06_generation.ipynb #f1f39ffd
 def predict(
     config:Config
 )->Path: # the run folder, with predictions.npz, samples.png and metrics.json in it

@@ -11,7 +11,7 @@ __all__ = ['WRITERS', 'SHAPES', 'ADJECTIVES', 'DEGREES', 'FLIPS', 'NOUNS', 'CLAU
            'move', 'make_scene', 'answer', 'make_question', 'write_clevrer', 'make_labels', 'kept_pair', 'draw_clip',
            'write_tinyvirat', 'draw_gif', 'kept_color', 'make_gif', 'write_tgif_qa', 'draw_track', 'write_lasot']
 
-# %% ../nbs/02_samples.ipynb #ca24c285
+# %% ../nbs/02_samples.ipynb #f22e92ec
 import json, os, pickle, shutil
 from collections import Counter
 from functools import lru_cache
@@ -21,7 +21,7 @@ import numpy as np
 from PIL import Image, ImageDraw
 from .frames import UserError
 
-# %% ../nbs/02_samples.ipynb #dbe777be
+# %% ../nbs/02_samples.ipynb #23a9a2b7
 WRITERS = {}  # dataset name -> function(folder, number of training examples, of test examples, seed) that writes its sample
 
 def make_sample(
@@ -48,7 +48,7 @@ def make_sample(
     finally: shutil.rmtree(part, ignore_errors=True)
     return folder
 
-# %% ../nbs/02_samples.ipynb #fbc5638c
+# %% ../nbs/02_samples.ipynb #dfc6a28a
 def _disc(x, y, r=1., cx=0., cy=0.): return np.hypot(x-cx, y-cy) - r
 def _rectangle(x, y, w, h, cx=0., cy=0.): return np.maximum(abs(x-cx) - w, abs(y-cy) - h)
 def _turn(x, y, angle): return x*np.cos(angle) + y*np.sin(angle), y*np.cos(angle) - x*np.sin(angle)
@@ -74,7 +74,7 @@ def _heart(x, y):
     u, v = _turn(x, y-.05, np.pi/4)
     return np.min([_rectangle(u, v, .55, .55), _disc(u, v, .55, 0, -.55), _disc(u, v, .55, -.55, 0)], 0)
 
-# %% ../nbs/02_samples.ipynb #cdd5fedc
+# %% ../nbs/02_samples.ipynb #a590b5a1
 SHAPES = dict( # name -> signed distance of points (x to the right, y down), in units of the shape's size
     circle=_disc,
     square=lambda x, y: _rectangle(x, y, .8, .8),
@@ -87,7 +87,7 @@ SHAPES = dict( # name -> signed distance of points (x to the right, y down), in 
     heart=_heart,
     moon=lambda x, y: np.maximum(_disc(x, y), -_disc(x, y, .8, .55)))
 
-# %% ../nbs/02_samples.ipynb #f3b11b1c
+# %% ../nbs/02_samples.ipynb #e6f9babd
 def _texture(
     rng,           # random generator
     n:int,         # how many
@@ -101,7 +101,7 @@ def _texture(
     w[np.arange(size), low], w[np.arange(size), low+1] = 1 - (at-low), at - low
     return w @ rng.random((n, cells+1, cells+1), np.float32) @ w.T
 
-# %% ../nbs/02_samples.ipynb #fec64f13
+# %% ../nbs/02_samples.ipynb #adf8b11d
 def _rgb(
     h, # hue in [0, 1), any shape
     s, # saturation in [0, 1]
@@ -111,7 +111,7 @@ def _rgb(
     k = (np.array([5, 3, 1]) + np.asarray(h)[..., None]*6)%6
     return np.asarray(v)[..., None]*(1 - np.asarray(s)[..., None]*np.clip(np.minimum(k, 4-k), 0, 1))
 
-# %% ../nbs/02_samples.ipynb #882e9ab6
+# %% ../nbs/02_samples.ipynb #b3ef52a0
 def draw_shapes(
     labels:np.ndarray, # (n,) which of SHAPES
     hues:np.ndarray,   # (n,) colour families 0..9, a tenth of the colour wheel each
@@ -132,7 +132,7 @@ def draw_shapes(
     image = ground + alpha*(colour - ground) + rng.standard_normal((n, size, size, 3), np.float32)*u(.01, .06)[..., None]
     return np.uint8(np.clip(image, 0, 1)*255).transpose(0, 3, 1, 2)
 
-# %% ../nbs/02_samples.ipynb #41a7699c
+# %% ../nbs/02_samples.ipynb #3fc0c223
 class _Python2Pickler(pickle._Pickler):
     "Writes bytes as Python 2 strings, which `encoding='bytes'` and `encoding='latin1'` both read"
     dispatch = dict(pickle._Pickler.dispatch)
@@ -147,7 +147,7 @@ class _Python2Pickler(pickle._Pickler):
 def _pickle(path, value):
     with open(path, 'wb') as file: _Python2Pickler(file, 2).dump(value)
 
-# %% ../nbs/02_samples.ipynb #e29f3d61
+# %% ../nbs/02_samples.ipynb #a3287dc2
 def _balanced(rng, n, k): return rng.permutation(np.arange(n)%k)  # n numbers below k, each as often as the others
 
 def write_cifar10(folder, n, n_test, seed):
@@ -167,7 +167,7 @@ def write_cifar10(folder, n, n_test, seed):
 
 WRITERS['cifar10'] = write_cifar10
 
-# %% ../nbs/02_samples.ipynb #ede3e6c4
+# %% ../nbs/02_samples.ipynb #029abc3b
 ADJECTIVES = [ # for each label of SST-2, 0 negative and 1 positive
     'dull boring poor clumsy tedious weak bland lifeless stupid shallow messy dreadful'.split(),
     'brilliant charming clever funny moving superb delightful fresh gripping touching wonderful smart'.split()]
@@ -178,7 +178,7 @@ CLAUSES = ['the {noun} is', 'i found the {noun}', 'this {noun} seemed', 'in the 
 FIRST = ['', '', 'the {noun} may be {degree} {adjective} , but', 'although the {noun} is {degree} {adjective} ,',
          'after all the {adjective} {noun} ,', 'scene after scene ,']
 
-# %% ../nbs/02_samples.ipynb #18d98fd0
+# %% ../nbs/02_samples.ipynb #41d8d8e7
 def make_sentence(
     label:int,   # 0 negative, 1 positive
     test:bool,   # with a degree and an adjective kept for the test set
@@ -196,7 +196,7 @@ def make_sentence(
     first = fill(pick(FIRST), pick(DEGREES[:FLIPS]), pick(pick(ADJECTIVES)))
     return ' '.join(f'{first} {fill(pick(CLAUSES), "", "")} {DEGREES[degree]} {word} {pick([".", "!", ""])}'.split()) + ' '
 
-# %% ../nbs/02_samples.ipynb #19bcc285
+# %% ../nbs/02_samples.ipynb #2ac37836
 def write_sst2(folder, n, n_test, seed):
     "`SST-2`: train.tsv and dev.tsv with labels, test.tsv without"
     (folder/'SST-2').mkdir()
@@ -209,7 +209,7 @@ def write_sst2(folder, n, n_test, seed):
 
 WRITERS['sst2'] = write_sst2
 
-# %% ../nbs/02_samples.ipynb #3c73979e
+# %% ../nbs/02_samples.ipynb #b7a57518
 SOUNDS = dict( # sound -> first, second, third resonance (Hz), buzz, hiss, loudness
     i=(300, 2300, 3000, 1, 0, 1), I=(400, 2000, 2600, 1, 0, 1), e=(550, 1850, 2500, 1, 0, 1), a=(750, 1250, 2500, 1, 0, 1),
     o=(500, 900, 2400, 1, 0, 1), u=(320, 900, 2250, 1, 0, 1), w=(300, 650, 2200, 1, 0, .6), r=(350, 1100, 1600, 1, 0, .6),
@@ -219,7 +219,7 @@ SOUNDS['_'] = (500, 1500, 2500, 0, 0, 0)  # a stop's silence
 DIGITS = 'zIIroou wwaann _tuuu TTrii ffoorr ffaaIv ssI_kss ssevenn eeII_t nnaaInn'.split()  # 60 ms a letter
 RATE = 48000
 
-# %% ../nbs/02_samples.ipynb #a7b4e637
+# %% ../nbs/02_samples.ipynb #be00fcd4
 def _filtered(
     source, # (samples,) a buzz or a hiss
     gains   # (ticks, 481) of each tick's frequencies 0, 50, ... 24,000 Hz
@@ -233,14 +233,15 @@ def _filtered(
 
 def speak(
     digit:int,  # 0..9
-    voice:dict, # pitch (Hz), size (the resonances go up with it), tempo, breath (0..1)
+    voice:dict, # of make_voice
     rng         # random generator
 )->np.ndarray: # (samples,) float in [-1, 1], 48 kHz
     "A digit as a voice says it, a little different each time"
     pitch, size, tempo = (voice[k]*rng.uniform(.94, 1.06) for k in ('pitch', 'size', 'tempo'))
-    sounds = np.array([SOUNDS[s] for s in DIGITS[digit]])
-    ticks = np.arange(int(len(sounds)*6/tempo))*tempo/6 - .5
-    *formants, buzz, hiss, loud = [np.interp(ticks, range(len(sounds)), column)[:, None] for column in sounds.T]
+    sounds = np.array([SOUNDS[s] for s in DIGITS[digit]])*[voice['accent'][s] for s in DIGITS[digit]]
+    lengths = rng.uniform(.6, 1.4, len(sounds))
+    ticks = np.arange(int(lengths.sum()*6/tempo))*tempo/6  # one each 10 ms
+    *formants, buzz, hiss, loud = [np.interp(ticks, np.cumsum(lengths) - lengths/2, column)[:, None] for column in sounds.T]
     hz = np.arange(481)*50
     gains = loud*sum(g/(1 + ((hz - f*size)/(60 + .06*f))**2) for g, f in zip((1, .6, .4), formants))
     n = len(ticks)*480 + 480
@@ -248,23 +249,23 @@ def speak(
     pulses = 10*np.diff(np.floor(cycles), prepend=0)
     wave = _filtered(pulses, gains*buzz) + _filtered(rng.standard_normal(n), gains*(hiss + voice['breath']*buzz))
     wave = np.pad(wave/abs(wave).max(), rng.integers(0, 4800, 2))
-    return rng.uniform(.3, .9)*(wave + .002*rng.standard_normal(len(wave))).clip(-1, 1)
+    return rng.uniform(.3, .9)*(wave + rng.uniform(.001, .02)*rng.standard_normal(len(wave))).clip(-1, 1)
 
-# %% ../nbs/02_samples.ipynb #39b23439
+# %% ../nbs/02_samples.ipynb #2dda283a
 VALIDATION_SPEAKERS = [12, 47, 59, 15, 27, 41, 4, 11, 21, 31, 44, 50]  # AudioMNIST's digit split, fold 0
 TEST_SPEAKERS = [26, 52, 60, 18, 32, 42, 5, 13, 22, 33, 45, 51]
 
 def make_voice(
     speaker:int, # 1..60
     seed:int=0
-)->dict: # pitch (Hz), size, tempo, breath
+)->dict: # pitch (Hz), size (resonances go up with it), tempo, breath (0..1), accent (sound -> factors of its numbers)
     "A speaker's voice; high voices have small mouths"
     rng = np.random.default_rng([seed, 2, speaker])
     female = rng.random() < .4
     return dict(pitch=rng.uniform(170, 250) if female else rng.uniform(85, 150), size=rng.uniform(1, 1.2) if female else rng.uniform(.85, 1.05),
-                tempo=rng.uniform(.75, 1.2), breath=rng.uniform(0, .4))
+                tempo=rng.uniform(.75, 1.2), breath=rng.uniform(0, .4), accent={s: rng.uniform(.85, 1.15, 6) for s in SOUNDS})
 
-# %% ../nbs/02_samples.ipynb #00f8d0e1
+# %% ../nbs/02_samples.ipynb #eb1662ee
 def write_audiomnist(folder, n, n_test, seed):
     "`AudioMNIST/data/NN/{digit}_{NN}_{repetition}.wav`, 48 kHz mono 16 bit, and audioMNIST_meta.txt"
     import wave
@@ -287,7 +288,7 @@ def write_audiomnist(folder, n, n_test, seed):
 
 WRITERS['audiomnist'] = write_audiomnist
 
-# %% ../nbs/02_samples.ipynb #448f37f6
+# %% ../nbs/02_samples.ipynb #4c721017
 COLORS = dict(gray=(120, 120, 120), red=(173, 35, 35), blue=(42, 75, 215), green=(29, 105, 20), brown=(129, 74, 25),
               purple=(129, 38, 192), cyan=(41, 208, 208), yellow=(255, 238, 51))
 MATERIALS = 'metal', 'rubber'
@@ -298,7 +299,7 @@ SOLIDS = dict( # shape -> signed distance of points (x to the right, y up, z tow
 THINGS = [(color, material, shape) for color in COLORS for material in MATERIALS for shape in SOLIDS]
 KEPT = [thing for i, thing in enumerate(THINGS) if i%6 == i//6%6]  # for the test set, one of each colour
 
-# %% ../nbs/02_samples.ipynb #3f079cab
+# %% ../nbs/02_samples.ipynb #eb782616
 @lru_cache(None)
 def _shape(
     shape:str, # one of SOLIDS
@@ -328,7 +329,7 @@ def _solid(
     image = np.concatenate([image.clip(0, 255)*touched[..., None], np.where(touched, 255, 255*shadow)[..., None]], -1)
     return Image.fromarray(np.uint8(image)).reduce(2)
 
-# %% ../nbs/02_samples.ipynb #12d90c60
+# %% ../nbs/02_samples.ipynb #328c2b7d
 WIDTH, HEIGHT, FRAMES = 480, 320, 32  # official videos have 128 frames; ours last as long at a quarter of the rate
 LOOK = FRAMES//8, FRAMES//8*3, FRAMES//8*5, FRAMES//8*7  # what a model sees that is shown four frames
 
@@ -358,7 +359,7 @@ def draw_solids(
         image.paste(solid, (int(u) - solid.width//2, int(v - .6*r) - solid.height//2), solid)
     return np.asarray(image)
 
-# %% ../nbs/02_samples.ipynb #88e345e1
+# %% ../nbs/02_samples.ipynb #c1963866
 def move(
     places,    # (n, 2) at the first frame, on the floor, in solids' widths
     velocities # (n, 2) a frame
@@ -378,7 +379,7 @@ def move(
         v *= .99
     return np.array(path), pairs
 
-# %% ../nbs/02_samples.ipynb #f01edddf
+# %% ../nbs/02_samples.ipynb #83ddd5c1
 def _clear(
     path, # (FRAMES, n, 2)
     enters # (n,) bool
@@ -413,7 +414,7 @@ def make_scene(
         moving = _clear(path, roles == 2)
         if moving is not None: return dict(things=things, path=path, pairs=pairs, moving=moving, entering=roles == 2)
 
-# %% ../nbs/02_samples.ipynb #8e96004d
+# %% ../nbs/02_samples.ipynb #4ac73ea8
 ATTRIBUTES = 'color', 'material', 'shape'
 
 def answer(
@@ -438,7 +439,7 @@ def answer(
         else: stack.append(step)
     return stack.pop()
 
-# %% ../nbs/02_samples.ipynb #6b26bbf6
+# %% ../nbs/02_samples.ipynb #6c742d48
 PHRASES = { # kind of question, and what happens to the objects -> its words
     'count': 'How many {name}s are there?', 'count in': 'How many {name}s enter the scene?',
     'exist': 'Are there any {name}s?', 'exist in': 'Are there any {name}s that enter the scene?',
@@ -464,7 +465,7 @@ def make_question(
     try: return dict(question=text, question_type='descriptive', question_subtype=program[-1], program=program, answer=answer(program, scene))
     except ValueError: return None  # there is no such object, or more than one
 
-# %% ../nbs/02_samples.ipynb #db900973
+# %% ../nbs/02_samples.ipynb #d34de2b5
 def _write_mp4(
     path,
     frames,   # (height, width, 3) uint8 each; both even
@@ -479,7 +480,7 @@ def _write_mp4(
             video.mux(stream.encode(av.VideoFrame.from_ndarray(np.ascontiguousarray(frame), 'rgb24')))
         video.mux(stream.encode())
 
-# %% ../nbs/02_samples.ipynb #1553ec55
+# %% ../nbs/02_samples.ipynb #f1374409
 def _ask(scene, kind, given, rng):
     "The question, out of twelve, whose answer was given least"
     asked = []
@@ -505,7 +506,7 @@ def write_clevrer(folder, n, n_test, seed):
 
 WRITERS['clevrer'] = write_clevrer
 
-# %% ../nbs/02_samples.ipynb #1d5e8208
+# %% ../nbs/02_samples.ipynb #9aaf41d1
 MOTIONS = dict(activity_standing=(0, 0), activity_walking=(50, 3), activity_running=(105, 7), Riding=(80, 0)) # label -> pixels, strides in a clip
 HELD = dict( # label -> the arm's angle from hanging down, what is in the hand: colour, width, height, in tenths of a body
     activity_carrying=(1.2, (150, 95, 45), 3, 3), Transport_HeavyCarry=(2.9, (110, 75, 40), 7, 4), activity_gesturing=(2.2, None, 0, 0),
@@ -517,7 +518,7 @@ LABELS = [*MOTIONS, *HELD, *DRIVES, *WITH_CAR, *TOGETHER]
 CANVAS = 128  # what is drawn is this many pixels a side; clips are smaller
 CLOTHES = [(45, 35, 90), (150, 35, 45), (35, 135, 70), (215, 130, 50), (235, 220, 110)]  # each has its own brightness: a colour can be told from its grey
 
-# %% ../nbs/02_samples.ipynb #22fb29b5
+# %% ../nbs/02_samples.ipynb #5906ca14
 def _person(
     draw,      # a PIL drawing
     x, y,      # where the feet are, in pixels
@@ -550,7 +551,7 @@ def _walker(draw, t, way, color, motion, held=None):
         u, (w, h) = hand[0] + way*4, np.array(HELD[held][2:])*2.6
         draw.rectangle((u-w, hand[1]-h, u+w, hand[1]+h), color, (20, 20, 20))
 
-# %% ../nbs/02_samples.ipynb #13c9f127
+# %% ../nbs/02_samples.ipynb #6ea90681
 def _drive(draw, t, way, color, label):
     "A vehicle that drives, in the upper part of the picture"
     s = dict(vehicle_starting=2.4*max(t - .35, 0)**2, vehicle_stopping=1 - 2.4*max(.65 - t, 0)**2).get(label, t)
@@ -596,7 +597,7 @@ def _together(draw, t, way, other, color, label):
         _person(draw, 64 - apart, y, color, walk, arm, 1)
         _person(draw, 64 + apart, y, other, walk, 1.8 - arm if label == 'Talking' else arm, -1)
 
-# %% ../nbs/02_samples.ipynb #d80fd57a
+# %% ../nbs/02_samples.ipynb #0d23be1e
 def make_labels(
     first:str, # one of LABELS
     test:bool, # several labels: with a pair of labels kept for the test set
@@ -637,7 +638,7 @@ def draw_clip(
         frames.append(np.asarray(image.resize((size, size), Image.Resampling.BOX)))
     return np.uint8((np.stack(frames) + rng.normal(0, 3, (n, size, size, 1))).clip(0, 255))
 
-# %% ../nbs/02_samples.ipynb #22dcb852
+# %% ../nbs/02_samples.ipynb #6a5b5aad
 def write_tinyvirat(folder, n, n_test, seed):
     "`TinyVIRAT`: tiny_train.json and tiny_test.json of version 1, videos/train and videos/test"
     for part, m, test in ('train', n, False), ('test', n_test, True):
@@ -651,7 +652,7 @@ def write_tinyvirat(folder, n, n_test, seed):
 
 WRITERS['tinyvirat'] = write_tinyvirat
 
-# %% ../nbs/02_samples.ipynb #cbd656a9
+# %% ../nbs/02_samples.ipynb #6158e925
 PAINT = dict(red=(215, 40, 40), green=(40, 160, 60), blue=(45, 80, 215), yellow=(250, 220, 50), orange=(250, 140, 30), purple=(140, 60, 180),
              white=(248, 248, 248), black=(25, 25, 28))
 ICONS = dict( # name -> signed distance, as for SHAPES
@@ -664,7 +665,7 @@ ACTIONS = 'jumping', 'sliding', 'growing'
 NUMBERS = 'one two three four five six'.split()
 GIF = 96, 128  # height and width in pixels; official gifs are larger
 
-# %% ../nbs/02_samples.ipynb #ab2c0163
+# %% ../nbs/02_samples.ipynb #bbfaeb1b
 def _place(
     name:str, # one of PLACES
     rng       # random generator
@@ -692,7 +693,7 @@ PLACES = dict( # name -> colour, and more colours from parts of the height on
     beach=((150, 205, 240), [(.4, (50, 120, 190)), (.6, (235, 215, 165))]), garden=((165, 215, 245), [(.42, (95, 160, 75))]),
     pool=((190, 190, 185), [(.2, (90, 190, 225))]), sky=((110, 170, 235), []))
 
-# %% ../nbs/02_samples.ipynb #fe3eac43
+# %% ../nbs/02_samples.ipynb #a40546c0
 def draw_gif(
     things:list, # dicts icon, color, action ('' for none), at (x, y), r: place and size in pixels
     place:str,   # one of PLACES
@@ -721,7 +722,7 @@ def draw_gif(
 def kept_color(icon, test, rng): # a colour that the thing may have
     return [*PAINT][([*ICONS].index(icon)*3 + (0 if test else rng.integers(1, 8)))%8]
 
-# %% ../nbs/02_samples.ipynb #53067bb7
+# %% ../nbs/02_samples.ipynb #3106150b
 def make_gif(
     kind:int,   # type of question: 0 object, 1 number, 2 colour, 3 location
     answer:str, # of ICONS, NUMBERS, PAINT or PLACES
@@ -747,7 +748,7 @@ def make_gif(
                 f'where is the {color} {icon} {action} . ?'][kind]
     return things, place, question
 
-# %% ../nbs/02_samples.ipynb #8013eebd
+# %% ../nbs/02_samples.ipynb #e006953b
 def write_tgif_qa(folder, n, n_test, seed):
     "`tgif-qa`: gifs, and Train_ and Test_frameqa_question.csv, separated by tabs, one question a gif"
     (folder/'tgif-qa/gifs').mkdir(parents=True)
@@ -766,7 +767,7 @@ def write_tgif_qa(folder, n, n_test, seed):
 
 WRITERS['tgif_qa'] = write_tgif_qa
 
-# %% ../nbs/02_samples.ipynb #8798c0a5
+# %% ../nbs/02_samples.ipynb #775323a9
 def _wander(
     rng,
     n:int,    # frames
@@ -787,16 +788,16 @@ def _stamp(
 )->np.ndarray: # (h, w) bool: where it is
     "Draw a striped shape"
     mask, (h, w) = np.zeros(image.shape[:2], bool), image.shape[:2]
-    box = np.s_[int(np.clip(v-1.5*r, 0, h)):int(np.clip(v+1.5*r+1, 0, h)), int(np.clip(u-1.5*r, 0, w)):int(np.clip(u+1.5*r+1, 0, w))]
-    y, x = np.mgrid[box]
+    box = np.s_[max(int(v-1.4*r), 0):max(int(v+1.4*r+2), 0), max(int(u-1.4*r), 0):max(int(u+1.4*r+2), 0)]
+    x, y = np.arange(w, dtype=np.float32)[None, box[1]], np.arange(h, dtype=np.float32)[box[0], None]
     x, y = _turn((x-u)/r, (y-v)/r, angle)
     distance = SHAPES[shape](x, y)*r
-    color = 255*_rgb(hue, .85, 1)*(.75 + .2*np.sin(np.pi*stripes*x))[..., None]
+    color = np.float32(255*_rgb(hue, .85, 1))*(.75 + .2*np.sin(np.pi*stripes*x))[..., None]
     image[box] += np.clip(.5 - distance, 0, 1)[..., None]*(color - image[box])
     mask[box] = distance < 0
     return mask
 
-# %% ../nbs/02_samples.ipynb #c0b638a3
+# %% ../nbs/02_samples.ipynb #1377105e
 def _cast(shape, hue, rng):
     "The shape to follow, one like it in another colour, one of its colour in another shape: none of the two is kept for the test set"
     i = [*SHAPES].index(shape)
@@ -807,8 +808,8 @@ def _cast(shape, hue, rng):
 def _tracks(cast, w, h, n, rng):
     "Where each goes: hue, stripes, and for each frame u, v, r, angle"
     far = rng.choice([-.1, .25], p=[.8, .2])  # some go out of the picture
-    return [(shape, (hue + rng.random())/10, rng.uniform(2, 6), np.stack(
-        [_wander(rng, n, -far*w, (1+far)*w), _wander(rng, n, -far*h, (1+far)*h), _wander(rng, n, 12, 30), _wander(rng, n, -1, 1)], 1)) for shape, hue in cast]
+    return [(shape, (hue + rng.random())/10, np.float32(rng.uniform(2, 6)), np.stack(
+        [_wander(rng, n, -far*w, (1+far)*w), _wander(rng, n, -far*h, (1+far)*h), _wander(rng, n, 12, 30), _wander(rng, n, -1, 1)], 1, dtype=np.float32)) for shape, hue in cast]
 
 def draw_track(
     shape:str, # one of SHAPES
@@ -818,7 +819,7 @@ def draw_track(
 )->tuple: # n images (h, w, 3) uint8; (n, h, w) bool: where the shape is seen; (n,) bool: whether any of it is in the picture
     "A shape to follow through a moving scene"
     w, h = [(192, 144), (160, 160), (208, 120)][rng.integers(3)]
-    ground = 255*_rgb(rng.random() + .2*_texture(rng, 1, 288, 5)[0], .35, .25 + .6*_texture(rng, 1, 288, 14)[0])
+    ground = np.float32(255*_rgb(rng.random() + .2*_texture(rng, 1, 288, 5)[0], .35, .25 + .6*_texture(rng, 1, 288, 14)[0]))
     while True:
         (target, *others), dx, dy = _tracks(_cast(shape, hue, rng), w, h, n, rng), *(_wander(rng, n, 0, 70).astype(int) for _ in 'xy')
         pillar, images, seen, within = rng.uniform(.2, 1.8)*w, [], [], []
@@ -835,7 +836,7 @@ def draw_track(
             if t == 0 and (mask.sum() < area or area < .2*target[3][0, 2]**2 or mask[[0, -1]].any() or mask[:, [0, -1]].any()): break
         else: return images, np.stack(seen), np.array(within)
 
-# %% ../nbs/02_samples.ipynb #06e09a02
+# %% ../nbs/02_samples.ipynb #ae1e0592
 def write_lasot(folder, n, n_test, seed):
     "`LaSOT`: sequences of 20 images as <class>/<class>-N, with boxes and flags; training_set.txt, testing_set.txt"
     count = Counter()

@@ -4,11 +4,12 @@
 
 # %% auto #0
 __all__ = ['BETAS', 'PRESETS', 'COLUMNS', 'gaussian_band', 'ssim_maps', 'ssim', 'ms_ssim', 'Renderer', 'batch_indices', 'Recipe',
-           'Config', 'read_config', 'notebook_config', 'write_whole', 'write_json', 'open_run', 'settings',
-           'device_name', 'provenance', 'validation_ssim', 'step_loss', 'learning_rate', 'save_checkpoint',
-           'load_checkpoint', 'open_log', 'pick_device', 'Progress', 'Trainer', 'train', 'main']
+           'orthogonalise', 'Muon', 'optimizers', 'Config', 'read_config', 'notebook_config', 'write_whole',
+           'write_json', 'open_run', 'settings', 'device_name', 'provenance', 'validation_ssim', 'step_loss',
+           'learning_rate', 'save_checkpoint', 'load_checkpoint', 'open_log', 'pick_device', 'Progress', 'Trainer',
+           'train', 'main']
 
-# %% ../nbs/05_training.ipynb #126effcc
+# %% ../nbs/05_training.ipynb #08824ec0
 import argparse, csv, fcntl, io, json, os, platform, subprocess, sys, time
 from dataclasses import dataclass, fields, asdict, replace
 from functools import lru_cache
@@ -22,7 +23,7 @@ from .frames import SIZE, TextAtlas, UserError, show
 from .model import ModelConfig, VideoModel
 from .tasks import TASKS, open_dataset
 
-# %% ../nbs/05_training.ipynb #6c6071ac
+# %% ../nbs/05_training.ipynb #46eba09d
 @lru_cache(None)
 def gaussian_band(
     size:int,        # pixels a side
@@ -36,7 +37,7 @@ def gaussian_band(
     place = torch.where(place < size, place, 2*(size-1) - place)
     return torch.zeros(size, size).scatter_add_(1, place, (weights/weights.sum()).expand(size, window))
 
-# %% ../nbs/05_training.ipynb #d0c1b270
+# %% ../nbs/05_training.ipynb #e717037e
 def ssim_maps(
     x, y,          # (..., H, W) float32 in [0, 1]
     window:int=11  # width of the Gaussian window, in pixels
@@ -47,7 +48,7 @@ def ssim_maps(
     luminance = (2*mx*my + .01**2)/(mx*mx + my*my + .01**2)
     return luminance, (2*(xy - mx*my) + .03**2)/((xx - mx*mx).clamp(min=0) + (yy - my*my).clamp(min=0) + .03**2)
 
-# %% ../nbs/05_training.ipynb #777c93a8
+# %% ../nbs/05_training.ipynb #47d335ce
 def ssim(
     x, y # (..., 3, 64, 64) in [0, 1]
 )->torch.Tensor: # (...) one value a frame
@@ -55,7 +56,7 @@ def ssim(
     luminance, structure = ssim_maps(x.float(), y.float())
     return (luminance*structure).mean((-3, -2, -1))
 
-# %% ../nbs/05_training.ipynb #9c913cac
+# %% ../nbs/05_training.ipynb #fd16516b
 BETAS = .0448, .2856, .3001, .2363, .1333 # weights of the scales (Wang et al. 2003)
 
 def ms_ssim(
@@ -73,7 +74,7 @@ def ms_ssim(
         result = result*value.clamp(min=1e-4)**(BETAS[i]/sum(BETAS[:scales]))  # below 0 there is no root, at 0 no slope
     return result
 
-# %% ../nbs/05_training.ipynb #c1823fd7
+# %% ../nbs/05_training.ipynb #8e58ebe4
 class Renderer:
     "Clips to frames on a device; words are drawn once and then looked up there"
     def __init__(self, device): self.device, self.atlas, self.table = torch.device(device), TextAtlas(), torch.zeros(0, SIZE, SIZE)
@@ -91,7 +92,7 @@ class Renderer:
             batch[torch.tensor(where).to(self.device, non_blocking=True)] = images
         return batch.view(len(clips), -1, 3, SIZE, SIZE).float()/255
 
-# %% ../nbs/05_training.ipynb #34ca6024
+# %% ../nbs/05_training.ipynb #ca989cd4
 def batch_indices(
     n:int,     # examples
     size:int,  # batch size
@@ -103,32 +104,71 @@ def batch_indices(
     orders = {e: np.random.default_rng((seed, int(e))).permutation(n) for e in np.unique(place//n)}
     return np.array([orders[p//n][p%n] for p in place])
 
-# %% ../nbs/05_training.ipynb #0c8cbabc
+# %% ../nbs/05_training.ipynb #512cc2ed
 @dataclass(frozen=True)
 class Recipe:
     "How a model is trained; the defaults are the paper's"
     model:ModelConfig = ModelConfig()
     lr:float = 3e-4          # learning rate
+    muon:bool = False        # the matrices inside the blocks are trained by Muon instead of AdamW
     warmup:int = 0           # steps in which the learning rate rises
     decay:bool = False       # let the learning rate fall to 0 over the budget, or keep it constant
     clip:float = 1.          # largest norm of the gradient
-    draw:float = 0.          # part of the budget, at the start, with cross-entropy of pixels as the loss
+    draw:float = 0.          # part of the budget, at the start, with cross-entropy of the pixels as the loss
     power:float = 1.         # the loss after that is 1 - MS-SSIM to this power
     batch_size:int = 0       # clips a step; 0: the task's (Table 1)
     minutes:float = 7*24*60  # time budget: the paper's 7 days
     validate_every:int = 200 # steps between validations
     validate_on:int = 512    # at most so many validation clips
 
-# %% ../nbs/05_training.ipynb #18d29fcf
+# %% ../nbs/05_training.ipynb #820c4caf
 PRESETS = {
     'paper': Recipe(),
-    'small': Recipe(ModelConfig(K=128, heads=4, global_blocks=3, dropout=0.), lr=1e-3, warmup=100, decay=True, draw=.7, power=2.,
-                    batch_size=64, minutes=10, validate_every=100, validate_on=256),
-    'tiny': Recipe(ModelConfig(K=64, heads=2, global_blocks=2, dropout=0.), lr=1e-3, warmup=20, decay=True, draw=.7, power=2.,
-                   batch_size=16, minutes=2, validate_every=15, validate_on=32),
+    'small': Recipe(ModelConfig(K=128, heads=4, global_blocks=2, dropout=0.), lr=3e-3, muon=True, warmup=50, decay=True, draw=.5, power=4.,
+                    batch_size=32, minutes=10, validate_every=100, validate_on=256),
+    'tiny': Recipe(ModelConfig(K=64, heads=2, global_blocks=1, dropout=0.), lr=3e-3, muon=True, warmup=10, decay=True, draw=.5, power=4.,
+                   batch_size=8, minutes=2, validate_every=15, validate_on=16),
 }
 
-# %% ../nbs/05_training.ipynb #9cd68f87
+# %% ../nbs/05_training.ipynb #c7916067
+def orthogonalise(
+    G:torch.Tensor # (m, n)
+)->torch.Tensor: # (m, n), its singular values near 1, its singular vectors those of G
+    "Five Newton-Schulz steps with the quintic of Muon (Jordan et al. 2024)"
+    X = G if len(G) <= G.shape[1] else G.T
+    X = X/(X.norm() + 1e-12)
+    for _ in range(5):
+        A = X @ X.T
+        X = 3.4445*X + (-4.7750*A + 2.0315*A @ A) @ X
+    return X if len(G) <= G.shape[1] else X.T
+
+# %% ../nbs/05_training.ipynb #24dccbb8
+class Muon(torch.optim.Optimizer):
+    "Momentum, orthogonalised, scaled so that AdamW's learning rates fit (Jordan et al. 2024, Liu et al. 2025)"
+    def __init__(self, params, lr:float, momentum:float=.95, weight_decay:float=.01):
+        super().__init__(params, dict(lr=lr, momentum=momentum, weight_decay=weight_decay))
+
+    @torch.no_grad()
+    def step(self):
+        for group in self.param_groups:
+            for p in group['params']:
+                if p.grad is None: continue
+                m = self.state[p].setdefault('momentum', torch.zeros_like(p)).lerp_(p.grad, 1 - group['momentum'])
+                update = orthogonalise(p.grad.lerp(m, group['momentum']))  # Nesterov
+                p.mul_(1 - group['lr']*group['weight_decay']).add_(update, alpha=-.2*max(p.shape)**.5*group['lr'])
+
+# %% ../nbs/05_training.ipynb #eb37ec51
+def optimizers(
+    model:VideoModel,
+    recipe:Recipe
+)->list: # one or two optimisers, which divide the parameters
+    "AdamW as in section 3.3; or Muon for the matrices inside the model and AdamW for the rest"
+    if not recipe.muon: return [torch.optim.AdamW(model.parameters(), lr=recipe.lr, fused=True)]
+    inside = {p for n, p in model.named_parameters() if p.ndim == 2 and not n.startswith(('embed', 'head', 'pos_'))}
+    rest = [p for p in model.parameters() if p not in inside]
+    return [Muon([p for p in model.parameters() if p in inside], recipe.lr), torch.optim.AdamW(rest, lr=recipe.lr, betas=(.9, .99), fused=True)]
+
+# %% ../nbs/05_training.ipynb #abdda841
 @dataclass(frozen=True)
 class Config:
     "The settings of a run"
@@ -157,7 +197,7 @@ class Config:
         return replace(recipe, model=replace(recipe.model, max_frames=task.n_input + task.n_target - 1),
                        minutes=self.minutes or recipe.minutes, batch_size=self.batch_size or recipe.batch_size or task.batch_size)
 
-# %% ../nbs/05_training.ipynb #12be4cab
+# %% ../nbs/05_training.ipynb #dfd3f41f
 def read_config(
     values:dict # setting -> value
 )->Config:
@@ -175,7 +215,7 @@ def read_config(
         if getattr(config, name) < 0: raise UserError(f'{name}={getattr(config, name)}: must not be below 0')
     return config
 
-# %% ../nbs/05_training.ipynb #9d787a64
+# %% ../nbs/05_training.ipynb #018ff04f
 def notebook_config(
     variables:dict # the notebook's globals(), before anything else is defined in it
 )->Config:
@@ -183,7 +223,7 @@ def notebook_config(
     plain = {k: v for k, v in variables.items() if not k.startswith('_') and type(v) in (str, int, float, bool, type(None))}
     return read_config(plain)
 
-# %% ../nbs/05_training.ipynb #68575ffd
+# %% ../nbs/05_training.ipynb #f88021c6
 def write_whole(
     path,       # the final name
     write       # function(temporary path) that writes the file
@@ -197,10 +237,10 @@ def write_whole(
         raise UserError(f'{path}: cannot be written ({error.strerror or error}); what was there before is kept') from None
     part.replace(path)
 
-# %% ../nbs/05_training.ipynb #2043de71
+# %% ../nbs/05_training.ipynb #dd981e03
 def write_json(path, values): write_whole(path, lambda part: part.write_text(json.dumps(values, indent=1, ensure_ascii=False) + '\n'))
 
-# %% ../nbs/05_training.ipynb #2defaa21
+# %% ../nbs/05_training.ipynb #e47c0a91
 def open_run(
     config:Config
 ): # the lock, to be kept until the run ends
@@ -220,7 +260,7 @@ def open_run(
 
 def settings(config): return {k: v for k, v in asdict(config).items() if k not in ('data_dir', 'run_dir', 'resume', 'device', 'download')}
 
-# %% ../nbs/05_training.ipynb #4f36181a
+# %% ../nbs/05_training.ipynb #df55be9a
 def device_name(device:torch.device)->str:
     "The device in words"
     if device.type == 'cuda': return torch.cuda.get_device_name(device)
@@ -235,7 +275,7 @@ def provenance()->dict:
     return dict(versions={'python': platform.python_version(), **{p: version(p) for p in ('torch', 'numpy', 'pillow')}},
                 commit=git('rev-parse', '--short=12', 'HEAD') + ('+changes' if git('status', '--porcelain', '--untracked-files=no') else ''))
 
-# %% ../nbs/05_training.ipynb #0c50d257
+# %% ../nbs/05_training.ipynb #b0aad1ce
 @torch.no_grad()
 def validation_ssim(
     model,
@@ -252,7 +292,7 @@ def validation_ssim(
     model.train()
     return torch.cat(values).mean().item()
 
-# %% ../nbs/05_training.ipynb #4caf1f86
+# %% ../nbs/05_training.ipynb #7da55dac
 def step_loss(
     prediction, target, # (B, n, 3, 64, 64) in [0, 1]
     recipe:Recipe,
@@ -266,27 +306,28 @@ def learning_rate(recipe:Recipe, step:int, progress:float)->float:
     "The recipe's learning rate at a point of the training"
     return recipe.lr*min(1, (step+1)/(recipe.warmup or 1))*((1 - progress) if recipe.decay else 1)
 
-# %% ../nbs/05_training.ipynb #d7cadbe4
-def save_checkpoint(run, model, optimizer, state):
-    values = dict(model=model.state_dict(), optimizer=optimizer.state_dict(), state=state, random=torch.get_rng_state(),
+# %% ../nbs/05_training.ipynb #8dc8593d
+def save_checkpoint(run, model, optimizers, state):
+    "Write all that the next step depends on"
+    values = dict(model=model.state_dict(), optimizers=[o.state_dict() for o in optimizers], state=state, random=torch.get_rng_state(),
                   cuda=torch.cuda.get_rng_state_all() if torch.cuda.is_available() else [])
     write_whole(Path(run)/'checkpoint.pt', lambda part: torch.save(values, part))
 
-def load_checkpoint(run, model, optimizer, device)->dict: # the state: step, seconds, best
+def load_checkpoint(run, model, optimizers, device)->dict: # the state: step, seconds, best
     "Restore a run where it stopped; a new run starts at step 0"
     path = Path(run)/'checkpoint.pt'
     if not path.exists(): return dict(step=0, seconds=0., ssim=float('nan'), best=-1.)
     try:
         values = torch.load(path, map_location=device, weights_only=True)
         model.load_state_dict(values['model'])
-        optimizer.load_state_dict(values['optimizer'])
+        for o, kept in zip(optimizers, values['optimizers']): o.load_state_dict(kept)
     except Exception as error:
         raise UserError(f'{path}: not a checkpoint of this model ({str(error).splitlines()[0]}); move it away to start again, or set another run_dir') from None
     torch.set_rng_state(values['random'].cpu())
     if values['cuda']: torch.cuda.set_rng_state_all([s.cpu() for s in values['cuda']])
     return values['state']
 
-# %% ../nbs/05_training.ipynb #a39a5802
+# %% ../nbs/05_training.ipynb #11d2e9c5
 COLUMNS = 'step', 'seconds', 'loss', 'validation_ssim', 'learning_rate', 'clips_per_second'
 
 def open_log(
@@ -302,14 +343,14 @@ def open_log(
     write_whole(path, lambda part: part.write_text(text.getvalue()))
     return open(path, 'a', buffering=1, newline='')
 
-# %% ../nbs/05_training.ipynb #a46a2820
+# %% ../nbs/05_training.ipynb #db7b289b
 def pick_device(name:str)->torch.device:
     "The device a setting names; auto: a GPU where there is one"
     if name == 'auto': name = 'cuda' if torch.cuda.is_available() else 'cpu'
     try: return torch.zeros(0, device=name).device
     except (RuntimeError, AssertionError): raise UserError(f'device={name!r}: not on this machine; try auto or cpu') from None
 
-# %% ../nbs/05_training.ipynb #f69f81d7
+# %% ../nbs/05_training.ipynb #a40f2ff0
 class Progress:
     "A progress bar over the budget: step, loss, validation SSIM, clips a second, time left"
     def __init__(self, start:float):
@@ -322,7 +363,7 @@ class Progress:
         self.bar.n = progress
         self.bar.set_postfix_str(f'step {step:,}, loss {loss:.4f}, SSIM {value:.4f}, {rate:.0f} clips/s')
 
-# %% ../nbs/05_training.ipynb #fc32de74
+# %% ../nbs/05_training.ipynb #7a560d8a
 class Trainer:
     "A run: its data, its model, and how far it is"
     def __init__(self, config:Config):
@@ -331,8 +372,8 @@ class Trainer:
         self.lock = open_run(config)
         torch.manual_seed(config.seed)
         self.model, self.render = VideoModel(self.recipe.model).to(self.device), Renderer(self.device)
-        self.optimizer = torch.optim.AdamW(self.model.parameters(), lr=self.recipe.lr, fused=True)
-        self.state = load_checkpoint(config.run, self.model, self.optimizer, self.device)
+        self.optimizers = optimizers(self.model, self.recipe)
+        self.state = load_checkpoint(config.run, self.model, self.optimizers, self.device)
         self.state.update(n_train=len(self.data), device=device_name(self.device), **provenance())
         chosen = np.linspace(0, len(held_out)-1, min(self.recipe.validate_on, len(held_out))).astype(int)
         self.held_out = [self.task.clip(held_out[i]) for i in chosen]
@@ -353,9 +394,10 @@ class Trainer:
         loss = step_loss(prediction, frames[:, -self.task.n_target:], recipe, progress)
         loss.backward()
         torch.nn.utils.clip_grad_norm_(self.model.parameters(), recipe.clip)
-        for group in self.optimizer.param_groups: group['lr'] = learning_rate(recipe, step, progress)
-        self.optimizer.step()
-        self.optimizer.zero_grad()
+        for optimizer in self.optimizers:
+            for group in optimizer.param_groups: group['lr'] = learning_rate(recipe, step, progress)
+            optimizer.step()
+            optimizer.zero_grad()
         self.state['step'] += 1
         return loss.detach()
 
@@ -368,7 +410,7 @@ class Trainer:
         if state['ssim'] > state['best']:
             state['best'] = state['ssim']
             write_whole(run/'best.safetensors', lambda part: save_file(self.model.state_dict(), part))
-        save_checkpoint(run, self.model, self.optimizer, state)
+        save_checkpoint(run, self.model, self.optimizers, state)
 
     def fit(self):
         "Train until the budget is spent"
@@ -385,7 +427,7 @@ class Trainer:
                 if last: losses, since = [], time.time()
         bar.bar.close()
 
-# %% ../nbs/05_training.ipynb #bd42910e
+# %% ../nbs/05_training.ipynb #3964fb7f
 def train(
     config:Config
 )->Path: # the run folder
@@ -393,7 +435,7 @@ def train(
     Trainer(config).fit()
     return config.run
 
-# %% ../nbs/05_training.ipynb #cc3caca7
+# %% ../nbs/05_training.ipynb #f02d795a
 def main(
     arguments:list=None # command line; None: this process's
 ):
@@ -409,5 +451,5 @@ def main(
         print(predict(config))
     except UserError as error: sys.exit(str(error))
 
-# %% ../nbs/05_training.ipynb #5f138974
+# %% ../nbs/05_training.ipynb #56d16176
 if __name__ == '__main__' and 'ipykernel' not in sys.modules: main()
