@@ -6,7 +6,7 @@
 __all__ = ['ocr', 'closest_word', 'read_labels', 'nearest_word', 'psnr', 'ssim', 'Estimate', 'bootstrap', 'accuracy', 'f1', 'iou',
            'box_ious', 'cdc', 'colorfulness', 'colorfulness_lab', 'Predictions', 'load_predictions', 'measure', 'score']
 
-# %% ../nbs/07_metrics.ipynb #5bad3b69
+# %% ../nbs/07_metrics.ipynb #d31a5f43
 import json, os, re, tempfile
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,9 +21,10 @@ from scipy.sparse import csr_matrix
 from scipy.special import rel_entr
 from sklearn.preprocessing import MultiLabelBinarizer
 from torchmetrics.functional.image import peak_signal_noise_ratio, structural_similarity_index_measure
-from .frames import UserError, draw_box, grey, read_box, text_frame
+from .frames import UserError, read_box, text_frame
+from .training import write_json
 
-# %% ../nbs/07_metrics.ipynb #a46026ca
+# %% ../nbs/07_metrics.ipynb #ed192745
 def _page(
     frame:np.ndarray, # (3, 64, 64) uint8, white on black
     lines:bool        # whether the text may have several lines, of small letters
@@ -33,7 +34,7 @@ def _page(
     if lines: return np.asarray(Image.fromarray(ink).resize((192, 192), Image.Resampling.BICUBIC))
     return np.pad(ink, 24, constant_values=255)
 
-# %% ../nbs/07_metrics.ipynb #165f21c0
+# %% ../nbs/07_metrics.ipynb #030b3241
 def _tesseract(
     pages:list, # n uint8 images, black on white
     psm:int     # tesseract's page segmentation mode: 6 a block of lines, 7 one line, 10 one character
@@ -54,7 +55,7 @@ def _tesseract(
     if len(answers) != len(pages): raise UserError(f'tesseract gave {len(answers)} answers to {len(pages)} frames; try another version (5.3.0 is known to work)')
     return [a if any(c.isalnum() for c in a) else '' for a in answers]
 
-# %% ../nbs/07_metrics.ipynb #b6244e01
+# %% ../nbs/07_metrics.ipynb #80cf4c6b
 _answers = {}  # what was read so far, by the frame's bytes and the kind of text
 
 def ocr(
@@ -69,7 +70,7 @@ def ocr(
         if todo: _answers.update(zip(todo, _tesseract([new[k] for k in todo], psm)))
     return [_answers[k] for k in keys]
 
-# %% ../nbs/07_metrics.ipynb #2a879cd6
+# %% ../nbs/07_metrics.ipynb #bea22c76
 def closest_word(
     text:str,       # what tesseract read
     vocabulary:list # the possible words
@@ -78,7 +79,7 @@ def closest_word(
     word, similarity, _ = process.extractOne(text, vocabulary, scorer=Levenshtein.normalized_similarity)
     return word if similarity > 0 else ''
 
-# %% ../nbs/07_metrics.ipynb #935bee9c
+# %% ../nbs/07_metrics.ipynb #24c1a456
 def read_labels(
     frames:np.ndarray, # (n, 3, 64, 64) uint8
     vocabulary:list,   # the possible words, or the possible labels
@@ -91,7 +92,7 @@ def read_labels(
         answers.append(sorted({closest_word(p, vocabulary) for p in parts} - {''}))
     return answers
 
-# %% ../nbs/07_metrics.ipynb #641b2d38
+# %% ../nbs/07_metrics.ipynb #889d1421
 def nearest_word(
     frames:np.ndarray, # (n, 3, 64, 64) uint8
     vocabulary:list    # the possible texts
@@ -104,7 +105,7 @@ def nearest_word(
         nearest += (words.square().sum(1) - 2*pixels @ words.T).argmin(1).tolist()
     return [vocabulary[i] for i in nearest]
 
-# %% ../nbs/07_metrics.ipynb #ebb37c82
+# %% ../nbs/07_metrics.ipynb #586310b4
 def _per_clip(
     measure,           # takes two float tensors (n, 3, 64, 64), gives (n,)
     frames:np.ndarray, # (N, t, 3, 64, 64) uint8, generated
@@ -115,7 +116,7 @@ def _per_clip(
     values = torch.cat([measure(f.float()/255, t.float()/255) for f, t in zip(*tensors)])
     return values.double().reshape(len(frames), -1).mean(1).numpy()
 
-# %% ../nbs/07_metrics.ipynb #a6d80f40
+# %% ../nbs/07_metrics.ipynb #cf083f03
 def psnr(
     frames:np.ndarray, # (N, t, 3, 64, 64) uint8, generated
     targets:np.ndarray # (N, t, 3, 64, 64) uint8
@@ -124,7 +125,7 @@ def psnr(
     def decibel(f, t): return peak_signal_noise_ratio(f, t, data_range=1., reduction='none', dim=(1, 2, 3)).clamp(max=100)
     return _per_clip(decibel, frames, targets)
 
-# %% ../nbs/07_metrics.ipynb #95114190
+# %% ../nbs/07_metrics.ipynb #51206f09
 def ssim(
     frames:np.ndarray, # (N, t, 3, 64, 64) uint8, generated
     targets:np.ndarray # (N, t, 3, 64, 64) uint8
@@ -133,7 +134,7 @@ def ssim(
     def similarity(f, t): return structural_similarity_index_measure(f, t, data_range=1., reduction='none').reshape(-1)
     return _per_clip(similarity, frames, targets)
 
-# %% ../nbs/07_metrics.ipynb #4ca60c58
+# %% ../nbs/07_metrics.ipynb #ea84a713
 @dataclass
 class Estimate:
     "A mean over test clips, with its 95 % bootstrap interval"
@@ -141,6 +142,8 @@ class Estimate:
     low: float
     high: float
     n: int  # test clips
+
+    def __repr__(self): return f'{self.mean:.4g} [{self.low:.4g}, {self.high:.4g}], n = {self.n}'
 
 def _resamples(
     n:int # clips
@@ -159,7 +162,7 @@ def bootstrap(
     low, high = np.percentile(_resamples(n) @ values.astype(np.float32)/n, [2.5, 97.5]) if len(values) else (np.nan, np.nan)
     return Estimate(float(values.mean()) if len(values) else np.nan, float(low), float(high), len(values))
 
-# %% ../nbs/07_metrics.ipynb #a624b904
+# %% ../nbs/07_metrics.ipynb #db094ba6
 def accuracy(
     read:list,  # N lists of labels, as read
     wanted:list # N lists of labels, the truth
@@ -167,7 +170,7 @@ def accuracy(
     "Which clips are answered right; of several labels, all and no other"
     return np.array([set(r) == set(w) for r, w in zip(read, wanted, strict=True)])
 
-# %% ../nbs/07_metrics.ipynb #51afb695
+# %% ../nbs/07_metrics.ipynb #779bfb6f
 def _f1(
     read:csr_matrix,   # (N, C) 0 or 1: the labels read
     wanted:csr_matrix, # (N, C) 0 or 1: the labels that are right
@@ -180,7 +183,7 @@ def _f1(
     return {'micro': 2*both.sum(0)/np.maximum(total.sum(0), 1), 'macro': each.sum(0)/np.maximum((total > 0).sum(0), 1),
             'weighted': (each*support).sum(0)/np.maximum(support.sum(0), 1)}
 
-# %% ../nbs/07_metrics.ipynb #78996b28
+# %% ../nbs/07_metrics.ipynb #b193b776
 def f1(
     read:list,  # N lists of labels, as read
     wanted:list # N lists of labels, the truth
@@ -193,7 +196,7 @@ def f1(
     values, resampled = _f1(read, wanted, np.ones((1, n), np.float32)), _f1(read, wanted, _resamples(n))
     return {a: Estimate(float(values[a][0]), *map(float, np.percentile(resampled[a], [2.5, 97.5])), n) for a in values}
 
-# %% ../nbs/07_metrics.ipynb #03ebf612
+# %% ../nbs/07_metrics.ipynb #94ef60e4
 def iou(
     a, # x0, y0, x1, y1: the box's first and last pixel
     b  # another
@@ -203,7 +206,7 @@ def iou(
     shared = area(max(a[0], b[0]), max(a[1], b[1]), min(a[2], b[2]), min(a[3], b[3]))
     return float(shared/(area(*a) + area(*b) - shared))
 
-# %% ../nbs/07_metrics.ipynb #4eff14bd
+# %% ../nbs/07_metrics.ipynb #26c94cbb
 def box_ious(
     frames:np.ndarray, # (N, t, 3, 64, 64) uint8, generated
     boxes:np.ndarray   # (N, t, 4) the true boxes: x0, y0, x1, y1 in pixels, -1 where the target is absent
@@ -216,7 +219,7 @@ def box_ious(
         values[i, t] = iou(found, boxes[i, t]) if found else 0
     return values, missing
 
-# %% ../nbs/07_metrics.ipynb #ce46a356
+# %% ../nbs/07_metrics.ipynb #eb8899b4
 def _histograms(
     frames:np.ndarray # (T, 3, 64, 64) uint8
 )->np.ndarray: # (T, 3, 256), each channel's 256 shares sum to 1
@@ -234,7 +237,7 @@ def cdc(
     def js(p, q): return (rel_entr(p, (p+q)/2) + rel_entr(q, (p+q)/2)).sum(-1)/2
     return float(np.mean([js(P[:-t], P[t:]).mean() for t in (1, 2, 4)]))
 
-# %% ../nbs/07_metrics.ipynb #9a3b7e97
+# %% ../nbs/07_metrics.ipynb #6f02cd62
 def colorfulness(
     frames:np.ndarray # (T, 3, 64, 64) uint8
 )->float: # 0 for grey
@@ -244,7 +247,7 @@ def colorfulness(
     spread, mean = (np.sqrt((s**2).sum(0)) for s in (opponents.std((-2, -1)), opponents.mean((-2, -1))))
     return float((spread + .3*mean).mean())
 
-# %% ../nbs/07_metrics.ipynb #800a9074
+# %% ../nbs/07_metrics.ipynb #d865cccc
 def _lab(
     frames:np.ndarray # (..., 3, H, W) uint8, sRGB
 )->np.ndarray: # (..., 2, H, W) float: a and b
@@ -263,7 +266,7 @@ def colorfulness_lab(
     ab = _lab(frames) + 128
     return float((np.sqrt(ab.var((-2, -1)).sum(-1)) + .37*np.sqrt((ab.mean((-2, -1))**2).sum(-1))).mean())
 
-# %% ../nbs/07_metrics.ipynb #7cb6aa10
+# %% ../nbs/07_metrics.ipynb #8658a366
 @dataclass
 class Predictions:
     "The frames a run generated for its test clips, and what they should have been"
@@ -282,7 +285,7 @@ class Predictions:
 
     def read(self): return read_labels(self.frames[:, 0], self.vocabulary, self.output == 'words')  # N lists of labels
 
-# %% ../nbs/07_metrics.ipynb #cdb34550
+# %% ../nbs/07_metrics.ipynb #657921fd
 def load_predictions(
     run_dir # a run's folder
 )->Predictions:
@@ -299,7 +302,7 @@ def load_predictions(
         raise UserError(f'{path}: {len(loaded.frames)} clips, {len(loaded.targets)} targets and {len(examples)} examples; run the training again')
     return loaded
 
-# %% ../nbs/07_metrics.ipynb #479ebbdd
+# %% ../nbs/07_metrics.ipynb #a527f74b
 def _text_estimates(
     p:Predictions # of words
 )->dict: # name -> Estimate
@@ -309,7 +312,7 @@ def _text_estimates(
     return {**{f'f1_{a}': estimate for a, estimate in f1(read, p.wanted).items()}, 'accuracy': bootstrap(accuracy(read, p.wanted)),
             'accuracy_nearest': bootstrap([n == w for n, w in zip(nearest, wanted)])}
 
-# %% ../nbs/07_metrics.ipynb #94cb512c
+# %% ../nbs/07_metrics.ipynb #d44d3b41
 def measure(
     p:Predictions
 )->dict: # name -> Estimate, or a plain number where there is nothing to average
@@ -324,7 +327,7 @@ def measure(
         found |= {f.__name__: bootstrap([f(clip) for clip in p.frames]) for f in (cdc, colorfulness, colorfulness_lab)}
     return found
 
-# %% ../nbs/07_metrics.ipynb #d57e3dfa
+# %% ../nbs/07_metrics.ipynb #bbff33dc
 def score(
     run_dir # a run's folder
 )->dict: # what its metrics.json now says
@@ -335,7 +338,5 @@ def score(
     result |= {'n': len(predictions.frames),
                'metrics': {k: round(getattr(v, 'mean', v), 6) for k, v in found.items()},
                'intervals': {k: [round(v.low, 6), round(v.high, 6)] for k, v in found.items() if isinstance(v, Estimate)}}
-    part = path.with_name('metrics.json.part')
-    part.write_text(json.dumps(result, indent=1) + '\n')
-    os.replace(part, path)
+    write_json(path, result)
     return result
