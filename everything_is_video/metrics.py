@@ -50,7 +50,10 @@ def _tesseract(
         except pytesseract.TesseractNotFoundError:
             raise UserError('tesseract is not installed: run `apt install tesseract-ocr`, or `conda install -c conda-forge tesseract`') from None
         except pytesseract.TesseractError as error:
-            raise UserError(f'tesseract failed ({" ".join(error.message.split())[:200]}); is its English data installed (tesseract-ocr-eng)?') from None
+            if 'data file' in error.message or 'language' in error.message:
+                raise UserError('tesseract has no English data: run `apt install tesseract-ocr-eng`') from None
+            if len(pages) == 1: return ['']  # it broke off: there is no text on this page that it can read
+            return _tesseract(pages[:len(pages)//2], psm) + _tesseract(pages[len(pages)//2:], psm)
     answers = [' '.join(a.split()) for a in text.split('\f')]
     if len(answers) != len(pages): raise UserError(f'tesseract gave {len(answers)} answers to {len(pages)} frames; try another version (5.3.0 is known to work)')
     return [a if any(c.isalnum() for c in a) else '' for a in answers]
