@@ -26,8 +26,7 @@ demo: setup ## train a small model on generated images, read its label frames by
 # whole: those with a cell tagged `parameters`, which begin with nbdev's front matter `skip_exec: true`.
 test: setup ## nbdev_test over all notebooks, pytest, then a short papermill run of every task
 	OMP_NUM_THREADS=1 $(BIN)/nbdev_test --n_workers 2 --timing
-<<<<<<< HEAD
-	$(BIN)/pytest tests
+	OMP_NUM_THREADS=1 $(BIN)/pytest tests
 	@tmp=$$(mktemp -d) && trap 'rm -rf "$$tmp"' EXIT && set -e && \
 	for task in $$($(BIN)/python -c 'from everything_is_video.tasks import TASKS; print(*TASKS)'); do \
 	  echo "papermill nbs/train.ipynb -p task $$task -p source sample -p preset tiny -p steps 30"; \
@@ -42,13 +41,6 @@ figures: setup ## make the figures again, into figures/
 
 table2: setup ## write Tables 1 and 2 again, from the committed summaries of runs
 	$(PAPERMILL) nbs/table2.ipynb /dev/null
-=======
-	OMP_NUM_THREADS=1 $(BIN)/pytest tests
-	@tmp=$$(mktemp -d) && trap 'rm -rf "$$tmp"' EXIT && set -x && \
-	$(PAPERMILL) nbs/train.ipynb "$$tmp/train.ipynb" -p task cifar10 -p source sample -p preset tiny -p steps 30 \
-	  -p data_dir "$$tmp/data" -p run_dir "$$tmp/run"
-	@echo "make test: the notebooks, pytest and the short papermill run passed"
->>>>>>> tools
 
 # nbs/index.ipynb is the README; its links and pictures begin with ../, so that they work from nbs/ as well.
 prepare: setup ## for developers: write the package and README.md from the notebooks, and clean the notebooks
