@@ -614,7 +614,10 @@ def make_labels(
         labels = sorted(labels, key=LABELS.index)
         if len(labels) == 1 or kept_pair(labels) == test: return labels
 
-def kept_pair(labels): # whether two of the labels come together in the test set only
+def kept_pair(
+    labels:list # some of LABELS
+)->bool:
+    "Whether two of the labels come together in the test set only"
     return any((LABELS.index(a) + LABELS.index(b))%4 == 0 for a, b in combinations(labels, 2))
 
 def draw_clip(
@@ -719,7 +722,12 @@ def draw_gif(
         frames.append(Image.fromarray(np.uint8(image.clip(0, 255))))
     return frames
 
-def kept_color(icon, test, rng): # a colour that the thing may have
+def kept_color(
+    icon:str,  # one of ICONS
+    test:bool, # the colour it has in the test set only, or one of the others
+    rng        # random generator
+)->str:
+    "A colour that a thing may have"
     return [*PAINT][([*ICONS].index(icon)*3 + (0 if test else rng.integers(1, 8)))%8]
 
 # %% ../nbs/02_samples.ipynb #3106150b

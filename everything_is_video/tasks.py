@@ -6,14 +6,14 @@
 __all__ = ['TASKS', 'Task', 'open_source', 'open_dataset', 'ImageClassification', 'TextClassification', 'AudioClassification',
            'VideoClassification', 'VideoQA', 'FrameQA', 'ObjectTracking', 'Colorization', 'table1']
 
-# %% ../nbs/03_tasks.ipynb #315279d6
+# %% ../nbs/03_tasks.ipynb #d76d2aed
 import re
 from pathlib import Path
 from .frames import Clip, UserError, draw_box, grey, pad, tokenize
 from .datasets import CIFAR10, CIFAR10JPEG, CLEVRER, FSDD, LaSOT, OTB, SST2, TGIFQA, AudioMNIST, Cached, TinyVIRAT
 from .samples import make_sample
 
-# %% ../nbs/03_tasks.ipynb #eecf7f01
+# %% ../nbs/03_tasks.ipynb #4459b04f
 TASKS = {} # name -> task, filled by the classes below
 
 class Task:
@@ -33,7 +33,7 @@ class Task:
         "An example of the dataset as a video"
         raise NotImplementedError
 
-# %% ../nbs/03_tasks.ipynb #f9944454
+# %% ../nbs/03_tasks.ipynb #133eec88
 def open_source(
     task:Task,         # one of TASKS
     source:str,        # 'official', a stand-in's name, 'sample', or 'sample-N' for another size
@@ -56,7 +56,7 @@ def open_source(
         raise UserError(f'{folder}: no such folder; set data_dir, or download=True for official data, or take another source of {task.name}: {others}')
     return reader(data_dir, split)
 
-# %% ../nbs/03_tasks.ipynb #7b900415
+# %% ../nbs/03_tasks.ipynb #3eda2f73
 def open_dataset(
     task:Task,          # one of TASKS
     source:str,         # 'official', a stand-in's name, 'sample', or 'sample-N' for another size
@@ -69,7 +69,7 @@ def open_dataset(
     dataset = open_source(task, source, data_dir, split, download)
     return Cached(dataset, cache) if cache and dataset.n_frames else dataset
 
-# %% ../nbs/03_tasks.ipynb #1e7944bd
+# %% ../nbs/03_tasks.ipynb #f77e8861
 class ImageClassification(Task):
     "CIFAR-10: an image, then its class"
     name, title, n_input, batch_size = 'cifar10', 'Image Classification', 2, 128
@@ -78,70 +78,70 @@ class ImageClassification(Task):
 
     def clip(self, example): return Clip(pad(list(example.frames), self.n_input), [example.answer], example.answer)
 
-# %% ../nbs/03_tasks.ipynb #4f6c9b4e
+# %% ../nbs/03_tasks.ipynb #f5b627c2
 class TextClassification(Task):
     "SST-2: a sentence, then its sentiment"
     name, title, n_input, batch_size = 'sst2', 'Text Classification', 21, 16
     sources = {'official': SST2}
-    sample = 'sst2', 10_000
+    sample = 'sst2', 3_000
 
     def clip(self, example): return Clip(pad(tokenize(example.text), self.n_input), [example.answer], example.answer)
 
-# %% ../nbs/03_tasks.ipynb #7cf7a7f1
+# %% ../nbs/03_tasks.ipynb #9ee9d666
 class AudioClassification(Task):
     "AudioMNIST: the spectrogram of a spoken digit, then the digit"
     name, title, n_input, batch_size = 'audiomnist', 'Audio Classification', 2, 256
     sources = {'official': AudioMNIST, 'fsdd': FSDD}
-    sample = 'audiomnist', 3_000
+    sample = 'audiomnist', 1_500
 
     def clip(self, example): return Clip(pad(list(example.frames), self.n_input), [example.answer], example.answer)
 
-# %% ../nbs/03_tasks.ipynb #d9d3895e
+# %% ../nbs/03_tasks.ipynb #38768c85
 class VideoClassification(Task):
     "TinyVIRAT: ten frames of a clip, then all its labels in one frame"
     name, title, n_input, batch_size, output = 'tinyvirat', 'Video Classification', 11, 16, 'words'
     sources = {'official': TinyVIRAT}
-    sample = 'tinyvirat', 1_000
+    sample = 'tinyvirat', 500
 
     def clip(self, example): return Clip(pad(list(example.frames), self.n_input), [', '.join(example.answer)], example.answer)
 
-# %% ../nbs/03_tasks.ipynb #d9f61f41
+# %% ../nbs/03_tasks.ipynb #7da53451
 class VideoQA(Task):
     "CLEVRER's descriptive questions: four frames and a question, then the answer"
     name, title, n_input, batch_size = 'clevrer', 'Video QA', 21, 16
     sources = {'official': CLEVRER}
-    sample = 'clevrer', 1_000
+    sample = 'clevrer', 500
 
     def clip(self, example): return Clip(pad([*example.frames, *tokenize(example.text)], self.n_input), [example.answer], example.answer)
 
-# %% ../nbs/03_tasks.ipynb #b78baef9
+# %% ../nbs/03_tasks.ipynb #0acdea18
 class FrameQA(VideoQA):
     "TGIF-QA's frame questions, *similarly*"
     name = 'tgif_qa'
     sources = {'official': TGIFQA}
-    sample = 'tgif_qa', 1_000
+    sample = 'tgif_qa', 500
 
-# %% ../nbs/03_tasks.ipynb #18d15bad
+# %% ../nbs/03_tasks.ipynb #8108a1ef
 class ObjectTracking(Task):
     "LaSOT: a video with a box on its first frame, then the video with a box on all"
     name, title, n_input, n_target, batch_size, output = 'lasot', 'Object Tracking', 21, 20, 8, 'boxes'
     sources = {'official': LaSOT, 'otb': OTB}
-    sample = 'lasot', 500
+    sample = 'lasot', 100
 
     def clip(self, example):
         boxed = [draw_box(f, b) if b[0] >= 0 else f for f, b in zip(example.frames, example.answer)]
         return Clip(pad([boxed[0], *example.frames[1:]], self.n_input), boxed, example.answer)
 
-# %% ../nbs/03_tasks.ipynb #cd21b71c
+# %% ../nbs/03_tasks.ipynb #a4bef27c
 class Colorization(Task):
     "TinyVIRAT without its colours, then with them"
     name, title, n_input, n_target, batch_size, output = 'colorization', 'Video Colorization', 11, 10, 16, 'video'
     sources = {'official': TinyVIRAT}
-    sample = 'tinyvirat', 1_000
+    sample = 'tinyvirat', 500
 
     def clip(self, example): return Clip(pad(list(grey(example.frames)), self.n_input), list(example.frames))
 
-# %% ../nbs/03_tasks.ipynb #14dc1a09
+# %% ../nbs/03_tasks.ipynb #011c682e
 def table1()->list: # a dict for each row
     "Table 1: training configurations for each task, read from the tasks"
     rows = {t.title: {'Task': t.title, 'Input Len': t.n_input, 'Target Len': t.n_target, 'Batch Size': t.batch_size} for t in TASKS.values()}
