@@ -6,7 +6,7 @@
 __all__ = ['SIZE', 'SEPARATOR', 'MARGIN', 'UserError', 'tokenize', 'text_frame', 'TextAtlas', 'image_frame', 'grey',
            'spectrogram_frame', 'video_frames', 'save_video', 'draw_box', 'read_box', 'Clip', 'pad', 'show', 'play']
 
-# %% ../nbs/00_frames.ipynb #6085bfbb
+# %% ../nbs/00_frames.ipynb #8aed29c3
 import re
 from dataclasses import dataclass, field
 from functools import lru_cache
@@ -14,23 +14,23 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-# %% ../nbs/00_frames.ipynb #296cb1f7
+# %% ../nbs/00_frames.ipynb #a10de9b9
 SIZE = 64        # height and width of every frame, in pixels
 SEPARATOR = '|'  # section 3.1: drawn as text between what is given and what is to be predicted
 
-# %% ../nbs/00_frames.ipynb #63478493
+# %% ../nbs/00_frames.ipynb #7f993c78
 class UserError(Exception):
     "What was wrong, with which file or value, and what to do: one line, with no traceback in a notebook"
     def _render_traceback_(self): return [str(self)]
 
-# %% ../nbs/00_frames.ipynb #880b5327
+# %% ../nbs/00_frames.ipynb #696599c0
 def tokenize(
     text:str # a sentence or a question
 )->list: # its words and its punctuation marks, in order
     "Split on spaces and on punctuation (section 3.1)"
     return re.findall(r'\w+|[^\w\s]', text)
 
-# %% ../nbs/00_frames.ipynb #6bedec86
+# %% ../nbs/00_frames.ipynb #27447699
 MARGIN = 2  # pixels kept free on every side: tesseract reads words that touch the border badly
 
 @lru_cache(None)
@@ -42,7 +42,7 @@ def _font(
     path = Path(matplotlib.get_data_path())/'fonts/ttf/DejaVuSansMono.ttf'
     return ImageFont.truetype(str(path), size, layout_engine=ImageFont.Layout.BASIC)
 
-# %% ../nbs/00_frames.ipynb #819217d1
+# %% ../nbs/00_frames.ipynb #2bc7d3ac
 def _layouts(
     text:str # what one frame shows
 )->list: # every way to break it into lines, as lists of lines, fewest first
@@ -58,7 +58,7 @@ def _layouts(
         if lines not in layouts: layouts.insert(0, lines)
     return layouts or [['']]
 
-# %% ../nbs/00_frames.ipynb #e2d57cfa
+# %% ../nbs/00_frames.ipynb #a62dac81
 def _box(
     lines:list, # lines of text
     size:int    # em size in pixels
@@ -77,7 +77,7 @@ def _largest(
         low, high = (size, high) if max(x1-x0, y1-y0) <= SIZE - 2*MARGIN else (low, size)
     return low
 
-# %% ../nbs/00_frames.ipynb #c574241e
+# %% ../nbs/00_frames.ipynb #cf5f249f
 @lru_cache(None)
 def text_frame(
     text:str # one token, or several words that share the frame
@@ -92,7 +92,7 @@ def text_frame(
     frame.setflags(write=False)
     return frame
 
-# %% ../nbs/00_frames.ipynb #93212753
+# %% ../nbs/00_frames.ipynb #890cbdac
 class TextAtlas:
     "Every text drawn so far, by number: `ids` to number texts, `table` to look the frames up"
     def __init__(self): self.index, self._table = {}, np.zeros((64, SIZE, SIZE), np.uint8)
@@ -112,7 +112,7 @@ class TextAtlas:
     @property
     def table(self): return self._table[:len(self.index)]  # (V, 64, 64) uint8, white on black
 
-# %% ../nbs/00_frames.ipynb #b5129e75
+# %% ../nbs/00_frames.ipynb #d2c4db4c
 def image_frame(
     image # a PIL image, or a uint8 array (H, W) or (H, W, 3)
 )->np.ndarray: # (3, 64, 64) uint8
@@ -122,7 +122,7 @@ def image_frame(
     if image.size != (SIZE, SIZE): image = image.resize((SIZE, SIZE), Image.Resampling.BILINEAR)
     return np.ascontiguousarray(np.asarray(image).transpose(2, 0, 1))
 
-# %% ../nbs/00_frames.ipynb #1fcc24ad
+# %% ../nbs/00_frames.ipynb #f192cbf3
 def grey(
     frames:np.ndarray # (..., 3, 64, 64) uint8
 )->np.ndarray: # the same shape, all three channels equal
@@ -131,7 +131,7 @@ def grey(
     luma = ((frames*weights).sum(-3, keepdims=True) + 0x8000) >> 16
     return np.broadcast_to(luma, frames.shape).astype(np.uint8)
 
-# %% ../nbs/00_frames.ipynb #6868278d
+# %% ../nbs/00_frames.ipynb #54b461ad
 def spectrogram_frame(
     wave:np.ndarray, # (samples,) float, at least a few milliseconds
     rate:int         # samples a second
@@ -145,7 +145,7 @@ def spectrogram_frame(
     spread = max(decibel.max() - decibel.min(), 1e-9)
     return image_frame(np.uint8(np.round((decibel - decibel.min())/spread*255)))
 
-# %% ../nbs/00_frames.ipynb #58731cae
+# %% ../nbs/00_frames.ipynb #35305962
 def video_frames(
     path,        # an mp4 or gif file
     n:int,       # how many frames to take
@@ -168,7 +168,7 @@ def video_frames(
     except (av.error.FFmpegError, OSError, IndexError, ValueError) as error:
         raise UserError(f'{path}: not a video that can be decoded ({error}); fetch the file again') from None
 
-# %% ../nbs/00_frames.ipynb #42e45ee2
+# %% ../nbs/00_frames.ipynb #4624cf93
 def save_video(
     frames:np.ndarray, # (T, 3, 64, 64) uint8
     path,              # where to; the ending says what: .mp4 or .gif
@@ -189,7 +189,7 @@ def save_video(
             video.mux(stream.encode())
     part.replace(path)
 
-# %% ../nbs/00_frames.ipynb #f77fbf3e
+# %% ../nbs/00_frames.ipynb #ca3a9731
 def draw_box(
     frame:np.ndarray, # (3, 64, 64) uint8
     box               # x0, y0, x1, y1: the box's first and last pixel, both inside the frame
@@ -201,7 +201,7 @@ def draw_box(
     for x in (x0, x1): frame[:, y0:y1+1, x] = red
     return frame
 
-# %% ../nbs/00_frames.ipynb #fa282cc8
+# %% ../nbs/00_frames.ipynb #bb407f20
 def read_box(
     frame:np.ndarray # (3, 64, 64) uint8
 )->tuple: # x0, y0, x1, y1, or None where no box is seen
@@ -212,7 +212,7 @@ def read_box(
     y, x = np.nonzero(redness > .7*redness.max())
     return int(x.min()), int(y.min()), int(x.max()), int(y.max())
 
-# %% ../nbs/00_frames.ipynb #66fdcf6e
+# %% ../nbs/00_frames.ipynb #95a58860
 @dataclass
 class Clip:
     "An example as a video; each frame is a (3, 64, 64) uint8 array, or a text, which is drawn"
@@ -228,7 +228,7 @@ class Clip:
         return np.stack([np.broadcast_to(text_frame(f), (3, SIZE, SIZE)) if isinstance(f, str) else f
                          for f in [*self.inputs, *self.targets]])
 
-# %% ../nbs/00_frames.ipynb #29962d1f
+# %% ../nbs/00_frames.ipynb #5d05c086
 def pad(
     frames:list, # the frames to give, without the separator
     n:int        # the task's input length, the separator included
@@ -236,7 +236,7 @@ def pad(
     "Fix the length of an input: keep the first frames, fill up on the left with empty ones, end with the separator"
     return ['']*(n - 1 - len(frames)) + list(frames[:n-1]) + [SEPARATOR]
 
-# %% ../nbs/00_frames.ipynb #0c69ac52
+# %% ../nbs/00_frames.ipynb #cf058d09
 def show(
     rows,            # a list of clips, or of (frames (T, 3, 64, 64), number of frames given)
     titles=None,     # a title above each row
@@ -259,7 +259,7 @@ def show(
     plt.close(figure)
     return figure
 
-# %% ../nbs/00_frames.ipynb #a3258116
+# %% ../nbs/00_frames.ipynb #a76ea381
 def play(
     frames:np.ndarray, # (T, 3, 64, 64) uint8
     fps:int=2          # frames a second

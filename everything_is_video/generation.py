@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['generate', 'generate_slowly', 'load_model', 'load_state', 'predict_clips', 'predict']
 
-# %% ../nbs/06_generation.ipynb #600e34e2
+# %% ../nbs/06_generation.ipynb #c61a86eb
 import json
 from pathlib import Path
 import numpy as np
@@ -17,7 +17,7 @@ from .model import KVCache, ModelConfig, VideoModel
 from .tasks import TASKS, open_dataset
 from .training import Config, Renderer, pick_device, write_json, write_whole
 
-# %% ../nbs/06_generation.ipynb #26eca98d
+# %% ../nbs/06_generation.ipynb #19ed1013
 @torch.no_grad()
 def generate(
     model:VideoModel,
@@ -32,7 +32,7 @@ def generate(
         generated.append(frames)
     return torch.cat(generated, 1)
 
-# %% ../nbs/06_generation.ipynb #c43a7720
+# %% ../nbs/06_generation.ipynb #06adca6c
 @torch.no_grad()
 def generate_slowly(
     model:VideoModel,
@@ -45,7 +45,7 @@ def generate_slowly(
     for _ in range(n): frames = torch.cat([frames, model(frames)[:, -1:]], 1)
     return frames[:, given:]
 
-# %% ../nbs/06_generation.ipynb #a86ba95b
+# %% ../nbs/06_generation.ipynb #a3f552d2
 def load_model(
     run,            # a run folder
     c:ModelConfig,  # its model's numbers
@@ -59,14 +59,14 @@ def load_model(
     except Exception as error: raise UserError(f'{path}: not the weights of this model ({str(error).splitlines()[0]})') from None
     return model
 
-# %% ../nbs/06_generation.ipynb #6a23241b
+# %% ../nbs/06_generation.ipynb #697e6918
 def load_state(
     run # a run folder
 )->dict: # step, seconds and provenance
     "How far a run is"
     return torch.load(Path(run)/'checkpoint.pt', map_location='cpu', weights_only=True)['state']
 
-# %% ../nbs/06_generation.ipynb #7cf96370
+# %% ../nbs/06_generation.ipynb #163f0f7f
 def predict_clips(
     model:VideoModel,
     task,        # one of TASKS
@@ -84,13 +84,13 @@ def predict_clips(
         examples += [json.dumps(dict(index=start+i, answer=e.answer, text=e.text), default=np.ndarray.tolist) for i, e in enumerate(batch)]
     return *map(np.concatenate, zip(*frames)), examples
 
-# %% ../nbs/06_generation.ipynb #e89eb77a
+# %% ../nbs/06_generation.ipynb #b33947dc
 def predict(
     config:Config
 )->Path: # the run folder, with predictions.npz, samples.png and metrics.json in it
     "Generate the target frames of the test set with a run's best weights, and keep them"
     task, run, device = TASKS[config.task], config.run, pick_device(config.device)
-    test = open_dataset(task, config.source, config.data, 'test', config.download, config.cache)
+    test = open_dataset(task, config.source, config.data, 'test', config.download, config.cache, config.skip_bad)
     model, state = load_model(run, config.recipe.model, device), load_state(run)
     frames, targets, examples = predict_clips(model, task, test, device)
     meta = json.dumps(dict(task=task.name, output=task.output, vocabulary=test.vocabulary))

@@ -4,18 +4,19 @@
 
 # %% auto #0
 __all__ = ['ModelConfig', 'Attention', 'spatial_mask', 'SpatialAttention', 'TemporalAttention', 'slow_attention', 'time_mask',
-           'Block', 'to_patches', 'to_frames', 'Merge', 'Unmerge', 'KVCache', 'VideoModel']
+           'Block', 'to_patches', 'to_frames', 'Merge', 'Unmerge', 'KVCache', 'VideoModel', 'recorded_attention']
 
-# %% ../nbs/04_model.ipynb #2ac97dbf
+# %% ../nbs/04_model.ipynb #65d9a7cd
 from contextlib import contextmanager
-from dataclasses import dataclass, asdict
+from dataclasses import dataclass
 import torch
+import torch.utils.checkpoint
 from torch import nn
 from torch.nn import functional as F
 from torch.nn.attention.bias import causal_lower_right
 from .frames import SIZE, UserError
 
-# %% ../nbs/04_model.ipynb #1dbb4813
+# %% ../nbs/04_model.ipynb #a28be3a4
 @dataclass(frozen=True)
 class ModelConfig:
     "The numbers of the model; the defaults are the paper's"
@@ -38,7 +39,7 @@ class ModelConfig:
     @property
     def grid(self): return SIZE//self.patch # patches a side, before merging
 
-# %% ../nbs/04_model.ipynb #ee3d7b82
+# %% ../nbs/04_model.ipynb #0aab40e3
 class Attention(nn.Module):
     "Multi-head attention's projections; `attend` may also record the weights"
     def __init__(self, c:ModelConfig):
@@ -61,7 +62,7 @@ class Attention(nn.Module):
         self.record.append(weights.detach())
         return weights @ v
 
-# %% ../nbs/04_model.ipynb #75694202
+# %% ../nbs/04_model.ipynb #e89ee116
 def spatial_mask(
     grid:int,  # patches a side
     window:int # patches across, odd
@@ -71,7 +72,7 @@ def spatial_mask(
     near = lambda i: (i[:, None] - i[None]).abs() <= window//2
     return near(row) & near(col)
 
-# %% ../nbs/04_model.ipynb #c3e84939
+# %% ../nbs/04_model.ipynb #0112bd5b
 class SpatialAttention(Attention):
     "Attention between the patches of one frame"
     def __init__(self, c:ModelConfig, grid:int, window:int=None):
@@ -84,7 +85,7 @@ class SpatialAttention(Attention):
         q, k, v = self.project(x.flatten(0, 1))
         return self.out(self.attend(q, k, v, self.mask).transpose(1, 2).reshape(x.shape))
 
-# %% ../nbs/04_model.ipynb #84c64db5
+# %% ../nbs/04_model.ipynb #8097100f
 class TemporalAttention(Attention):
     "Causal attention of each patch to the same patch in earlier frames"
     def __init__(self, c:ModelConfig, window:int=None):
@@ -117,7 +118,7 @@ class TemporalAttention(Attention):
             self.record.append(full[..., missing:].detach())
         return sum(weights[..., o:o+1]*v[:, :, o:o+n] for o in range(w))
 
-# %% ../nbs/04_model.ipynb #381ad3e0
+# %% ../nbs/04_model.ipynb #b8c15d7e
 def slow_attention(
     q, k, v,          # (sequences, heads, length, d)
     mask:torch.Tensor # (queries, keys) bool, True where a query sees a key
@@ -126,7 +127,7 @@ def slow_attention(
     scores = torch.einsum('shqd,shkd->shqk', q, k)/q.shape[-1]**.5
     return torch.einsum('shqk,shkd->shqd', scores.masked_fill(~mask, float('-inf')).softmax(-1), v)
 
-# %% ../nbs/04_model.ipynb #c5c0bd6e
+# %% ../nbs/04_model.ipynb #5b293e52
 def time_mask(
     T:int,          # frames
     window:int=None # frames seen, the present one included; None: all before
@@ -135,7 +136,7 @@ def time_mask(
     back = torch.arange(T)[:, None] - torch.arange(T)[None]
     return (back >= 0) & (back < (window or T))
 
-# %% ../nbs/04_model.ipynb #134b4b9c
+# %% ../nbs/04_model.ipynb #9580e47e
 class Block(nn.Module):
     "Causal temporal attention, spatial attention, MLP; a local block has windows, a global one has none"
     def __init__(self, c:ModelConfig, grid:int, local:bool):
@@ -155,7 +156,7 @@ class Block(nn.Module):
         x = x + self.drop(self.space(self.norm_space(x)))
         return x + self.drop(self.mlp(self.norm_mlp(x)))
 
-# %% ../nbs/04_model.ipynb #a4b49624
+# %% ../nbs/04_model.ipynb #0248dbf0
 def to_patches(
     frames:torch.Tensor, # (B, T, C, H, W)
     p:int                # patch size
@@ -164,7 +165,7 @@ def to_patches(
     B, T, C, H, W = frames.shape
     return frames.reshape(B, T, C, H//p, p, W//p, p).permute(0, 1, 3, 5, 2, 4, 6).reshape(B, T, -1, C*p*p)
 
-# %% ../nbs/04_model.ipynb #a86e5c33
+# %% ../nbs/04_model.ipynb #dbde0365
 def to_frames(
     patches:torch.Tensor, # (B, T, N, C*p*p)
     p:int                 # patch size
@@ -174,7 +175,7 @@ def to_frames(
     g = int(N**.5)
     return patches.reshape(B, T, g, g, D//p**2, p, p).permute(0, 1, 4, 2, 5, 3, 6).reshape(B, T, D//p**2, g*p, g*p)
 
-# %% ../nbs/04_model.ipynb #738cbec3
+# %% ../nbs/04_model.ipynb #1289d6e9
 class Merge(nn.Module):
     "2x2 patches become one: (B, T, N, K) -> (B, T, N/4, K)"
     def __init__(self, K:int):
@@ -183,7 +184,7 @@ class Merge(nn.Module):
 
     def forward(self, x): return self.linear(to_patches(to_frames(x, 1), 2))
 
-# %% ../nbs/04_model.ipynb #adb4661e
+# %% ../nbs/04_model.ipynb #65d17eb4
 class Unmerge(nn.Module):
     "One patch becomes 2x2, joined with what the skip connection kept: (B, T, N/4, K) -> (B, T, N, K)"
     def __init__(self, K:int):
@@ -194,7 +195,7 @@ class Unmerge(nn.Module):
         x = to_patches(to_frames(self.linear(x), 2), 1)
         return self.skip(torch.cat([x, kept], -1))
 
-# %% ../nbs/04_model.ipynb #74e9635b
+# %% ../nbs/04_model.ipynb #d0ed9f72
 class KVCache:
     "The keys and values of every temporal attention for the frames seen so far, in tensors allocated once"
     def __init__(self, max_frames:int): self.max_frames, self.kept, self.position = max_frames, {}, 0
@@ -210,7 +211,7 @@ class KVCache:
         keys[:, :, start:end], values[:, :, start:end] = k, v
         return keys[:, :, :end], values[:, :, :end]
 
-# %% ../nbs/04_model.ipynb #b39dc0cf
+# %% ../nbs/04_model.ipynb #97ae760f
 class VideoModel(nn.Module):
     "The U-shaped space-time transformer that predicts the next frame (section 3.2, Figure 9)"
     def __init__(self, c:ModelConfig=ModelConfig()):
@@ -261,3 +262,15 @@ class VideoModel(nn.Module):
         "A block, or a block whose activations are computed again in the backward pass to save memory"
         if not self.checkpointing: return block(*args)
         return torch.utils.checkpoint.checkpoint(block, *args, use_reentrant=False)
+
+# %% ../nbs/04_model.ipynb #98e31885
+@contextmanager
+def recorded_attention(
+    model:VideoModel
+): # name of each attention -> list with the weights of each pass, (sequences, heads, queries, keys)
+    "Record the attention of the forward passes inside the `with`"
+    layers = {name: m for name, m in model.named_modules() if isinstance(m, Attention)}
+    for m in layers.values(): m.record = []
+    try: yield {name: m.record for name, m in layers.items()}
+    finally:
+        for m in layers.values(): m.record = None

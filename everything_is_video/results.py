@@ -7,7 +7,7 @@ __all__ = ['COLUMNS', 'paper_table2', 'read_run', 'read_runs', 'join_seeds', 'ro
            'write_table', 'put_table', 'show_row', 'confusion', 'most_confused', 'by_label', 'by_length',
            'iou_by_frame', 'beside_truth', 'show_worst', 'check_parameters']
 
-# %% ../nbs/08_results.ipynb #ffa2f27d
+# %% ../nbs/08_results.ipynb #581348b2
 import json, re, sys
 from collections import Counter
 from importlib.resources import files
@@ -21,7 +21,7 @@ from .metrics import Predictions, accuracy, bootstrap, box_ious, cdc, colorfulne
 from .tasks import table1
 from .training import write_json, write_whole
 
-# %% ../nbs/08_results.ipynb #a065357e
+# %% ../nbs/08_results.ipynb #2c2eba5e
 COLUMNS = ['PSNR', 'SSIM', 'F1', 'Acc', 'IoU', 'CDC', 'Colorfulness']
 
 def paper_table2()->pd.DataFrame: # 23 rows of text
@@ -29,7 +29,7 @@ def paper_table2()->pd.DataFrame: # 23 rows of text
     with (files('everything_is_video')/'paper_table2.csv').open(encoding='utf8') as file:
         return pd.read_csv(file, dtype=str, keep_default_na=False)
 
-# %% ../nbs/08_results.ipynb #bfe68f9f
+# %% ../nbs/08_results.ipynb #b7bda272
 def read_run(
     run_dir # a run's folder
 )->dict: # what metrics.json says, its metrics and half their intervals ('± name') as keys of their own
@@ -46,10 +46,11 @@ def read_runs(
     folder # a folder of run folders
 )->pd.DataFrame: # one row for each scored run, by name
     "All runs in a folder"
+    if not Path(folder).is_dir(): raise UserError(f'{folder}: no such folder; give the folder that holds the run folders')
     runs = [read_run(path.parent) for path in sorted(Path(folder).glob('*/metrics.json'))]
     return pd.DataFrame([run for run in runs if 'psnr' in run or 'accuracy' in run or 'iou' in run])
 
-# %% ../nbs/08_results.ipynb #6c98480c
+# %% ../nbs/08_results.ipynb #d39baa59
 def join_seeds(
     runs:pd.DataFrame # as read_runs gives them
 )->list: # one dict for each set of runs, with 'seeds' and 'minutes'
@@ -59,7 +60,7 @@ def join_seeds(
     groups = runs.groupby(['task', 'model', 'dataset', 'preset', 'minutes', 'device', 'n'], dropna=False)
     return [{**group.iloc[0], **group.mean(numeric_only=True), 'seeds': sorted(group.seed)} for _, group in groups]
 
-# %% ../nbs/08_results.ipynb #4c5a002b
+# %% ../nbs/08_results.ipynb #09d86c67
 def row_cells(
     run:dict # as read_run or join_seeds gives it
 )->dict: # column of Table 2 -> text, '-' where the task has no such measure
@@ -76,7 +77,7 @@ def row_cells(
              'CDC': pm('cdc', digits=4), 'Colorfulness': pm('colorfulness') + pm('colorfulness_lab', before=' (Lab ', after=')')}
     return {column: text or '-' for column, text in cells.items()}
 
-# %% ../nbs/08_results.ipynb #db0003e8
+# %% ../nbs/08_results.ipynb #cb9d426a
 def _run_row(
     run:dict # as join_seeds gives it
 )->dict: # column -> text
@@ -98,9 +99,9 @@ def table2(
             same = [_run_row(r) for r in own if line.model and r['model'] == line.model]
             if line.model: rows += same or [{'Model': 'this project', 'Run': 'not run'}]
         rows += [_run_row(r) for r in own if r['model'] not in set(part.model)]
-    return pd.DataFrame(rows).fillna('')
+    return pd.DataFrame(rows).fillna('').rename(columns={c: c + (' ↓' if c == 'CDC' else ' ↑') for c in COLUMNS})
 
-# %% ../nbs/08_results.ipynb #c5d033b1
+# %% ../nbs/08_results.ipynb #d60ca2aa
 def to_markdown(
     table:pd.DataFrame # of text
 )->str:
@@ -113,7 +114,7 @@ def to_latex(
 )->str:
     "A table in LaTeX, for the booktabs package"
     text = table.to_latex(index=False, escape=True)
-    for sign, command in ('†', r'$^\dagger$'), ('±', r'$\pm$'), ('↑', r'$\uparrow$'), ('↓', r'$\downarrow$'), ('–', '--'):
+    for sign, command in ('†', r'$^\dagger$'), ('±', r'$\pm$'), ('↑', r'$\uparrow$'), ('↓', r'$\downarrow$'):
         text = text.replace(sign, command)
     return text
 
@@ -127,7 +128,7 @@ def write_table(
     for ending, text in ('md', to_markdown(table)), ('csv', table.to_csv(index=False)), ('tex', to_latex(table)):
         write_whole(Path(folder)/f'{name}.{ending}', lambda part: part.write_text(text, encoding='utf8'))
 
-# %% ../nbs/08_results.ipynb #cabc0b6e
+# %% ../nbs/08_results.ipynb #f34f5394
 def put_table(
     path,     # a Markdown file or a notebook
     name:str, # the table goes between <!-- name --> and <!-- /name -->
@@ -137,6 +138,7 @@ def put_table(
     marks, path = (f'<!-- {name} -->', f'<!-- /{name} -->'), Path(path)
     pattern = re.compile(f'{re.escape(marks[0])}.*?{re.escape(marks[1])}', re.DOTALL)
     def replace(old): return pattern.sub(lambda _: f'{marks[0]}\n{text.strip()}\n{marks[1]}', old)
+    if not path.is_file(): raise UserError(f'{path}: no such file; give the pages to put the table into, from the folder you are in')
     whole = path.read_text(encoding='utf8')
     if not all(m in whole for m in marks): raise UserError(f'{path}: the markers {" and ".join(marks)} are not in it; put them where the table belongs')
     if path.suffix == '.ipynb':
@@ -146,7 +148,7 @@ def put_table(
     else: new = replace(whole)
     write_whole(path, lambda part: part.write_text(new, encoding='utf8'))
 
-# %% ../nbs/08_results.ipynb #65f28484
+# %% ../nbs/08_results.ipynb #95901580
 def show_row(
     run_dir # a run's folder
 ):
@@ -159,7 +161,7 @@ def show_row(
         if row[column] != '-': print(f'  {names.get(column, column):<13} {row[column]}')
     if (picture := Path(run_dir)/'samples.png').is_file(): print(f'  {"predictions":<13} {picture}')
 
-# %% ../nbs/08_results.ipynb #78ea0f8a
+# %% ../nbs/08_results.ipynb #ac0f4729
 def confusion(
     read:list,   # N lists of at most one label, as read
     wanted:list, # N lists of one label, the truth
@@ -172,7 +174,7 @@ def confusion(
     counts = Counter(pairs)
     return pd.DataFrame([[counts[w, r] for r in sorted(labels)] for w in sorted(labels)], sorted(labels), sorted(labels))
 
-# %% ../nbs/08_results.ipynb #0da2be89
+# %% ../nbs/08_results.ipynb #92c00f99
 def most_confused(
     read:list,   # N lists of at most one label, as read
     wanted:list, # N lists of one label, the truth
@@ -183,7 +185,7 @@ def most_confused(
     ranked = sorted(wrong, key=lambda pair: (-wrong[pair], pair))[:n]
     return pd.DataFrame([(*pair, wrong[pair]) for pair in ranked], columns=['wanted', 'read', 'times'])
 
-# %% ../nbs/08_results.ipynb #bfb25d7b
+# %% ../nbs/08_results.ipynb #fe3d16dd
 def by_label(
     read:list,  # N lists of labels, as read
     wanted:list # N lists of labels, the truth
@@ -195,7 +197,7 @@ def by_label(
     table = pd.DataFrame({'right': right, 'missed': missed, 'extra': extra, 'F1': 2*right/(2*right + missed + extra)}, labels)
     return table.sort_values('F1', ascending=False, kind='stable')
 
-# %% ../nbs/08_results.ipynb #9bc5efae
+# %% ../nbs/08_results.ipynb #e21bbbfe
 def by_length(
     p:Predictions, # of a task with a text in its input
     read:list,     # N lists of labels, as read
@@ -209,7 +211,7 @@ def by_length(
         if r: rows[name] = {'n': len(r), 'accuracy': bootstrap(accuracy(r, w)), **{f'F1 {k}': v for k, v in f1(r, w).items()}}
     return pd.DataFrame(rows).T
 
-# %% ../nbs/08_results.ipynb #9a60cc68
+# %% ../nbs/08_results.ipynb #43ed4111
 def iou_by_frame(
     p:Predictions # of boxes
 )->pd.Series: # mean IoU by frame, from 1
@@ -217,7 +219,7 @@ def iou_by_frame(
     values, _ = box_ious(p.frames, np.array(p.answers))
     return pd.DataFrame(values, columns=range(1, values.shape[1] + 1)).mean().rename('IoU')
 
-# %% ../nbs/08_results.ipynb #535b3dbf
+# %% ../nbs/08_results.ipynb #8ef19e47
 def beside_truth(
     p:Predictions # of videos
 )->pd.DataFrame: # two rows
@@ -226,7 +228,7 @@ def beside_truth(
     return pd.DataFrame({name: {f.__name__: bootstrap([f(clip) for clip in frames]) for f in measures}
                          for name, frames in (('generated', p.frames), ('true', p.targets))}).T
 
-# %% ../nbs/08_results.ipynb #6d456590
+# %% ../nbs/08_results.ipynb #5949b801
 def show_worst(
     p:Predictions,
     read:list=None, # N lists of labels, as read; None: the task has no text
@@ -236,10 +238,14 @@ def show_worst(
     wrong = ~accuracy(read, p.wanted) if read else np.ones(len(p.frames), bool)
     worst = [i for i in np.argsort(ssim(p.frames, p.targets)) if wrong[i]][:n]
     titles = [f'clip {p.examples[i]["index"]}' + (f': wanted {", ".join(p.wanted[i])}, read {", ".join(read[i]) or "nothing"}' if read else '') for i in worst]
-    rows = [(np.concatenate([p.targets[i], p.frames[i]]), p.targets.shape[1]) for i in worst]
-    return show(rows, titles=titles, frame_size=max(.5, min(1, 6/len(rows[0][0])))) if rows else None
+    some = np.unique(np.linspace(0, p.targets.shape[1] - 1, 6).astype(int))   # of long clips, six frames
+    rows = [(np.concatenate([p.targets[i, some], p.frames[i, some]]), len(some)) for i in worst]
+    if not rows: return None
+    figure = show(rows, titles=titles, frame_size=.8)
+    figure.set_figwidth(max(figure.get_figwidth(), 6))   # room for the titles
+    return figure
 
-# %% ../nbs/08_results.ipynb #d8698f1a
+# %% ../nbs/08_results.ipynb #a7752bc4
 def check_parameters(
     variables:dict, # the notebook's globals(), before anything else is defined in it
     **kinds         # name -> type of each parameter
@@ -250,7 +256,7 @@ def check_parameters(
         if name not in kinds: raise UserError(f'{name}={value!r}: no such parameter; there are {", ".join(kinds)}')
         if type(value) is not kinds[name]: raise UserError(f'{name}={value!r} must be of type {kinds[name].__name__}, not {type(value).__name__}')
 
-# %% ../nbs/08_results.ipynb #399e05ef
+# %% ../nbs/08_results.ipynb #f84db4cb
 if __name__ == '__main__' and '__file__' in globals():
     try: show_row(*sys.argv[1:2] or ['.'])
     except UserError as error: sys.exit(str(error))

@@ -6,14 +6,14 @@
 __all__ = ['TASKS', 'Task', 'open_source', 'open_dataset', 'ImageClassification', 'TextClassification', 'AudioClassification',
            'VideoClassification', 'VideoQA', 'FrameQA', 'ObjectTracking', 'Colorization', 'table1']
 
-# %% ../nbs/03_tasks.ipynb #d76d2aed
+# %% ../nbs/03_tasks.ipynb #c0db918d
 import re
 from pathlib import Path
 from .frames import Clip, UserError, draw_box, grey, pad, tokenize
 from .datasets import CIFAR10, CIFAR10JPEG, CLEVRER, FSDD, LaSOT, OTB, SST2, TGIFQA, AudioMNIST, Cached, TinyVIRAT
 from .samples import make_sample
 
-# %% ../nbs/03_tasks.ipynb #4459b04f
+# %% ../nbs/03_tasks.ipynb #b04285f7
 TASKS = {} # name -> task, filled by the classes below
 
 class Task:
@@ -33,7 +33,7 @@ class Task:
         "An example of the dataset as a video"
         raise NotImplementedError
 
-# %% ../nbs/03_tasks.ipynb #133eec88
+# %% ../nbs/03_tasks.ipynb #6b20b375
 def open_source(
     task:Task,         # one of TASKS
     source:str,        # 'official', a stand-in's name, 'sample', or 'sample-N' for another size
@@ -56,20 +56,21 @@ def open_source(
         raise UserError(f'{folder}: no such folder; set data_dir, or download=True for official data, or take another source of {task.name}: {others}')
     return reader(data_dir, split)
 
-# %% ../nbs/03_tasks.ipynb #3eda2f73
+# %% ../nbs/03_tasks.ipynb #7f56a11e
 def open_dataset(
-    task:Task,          # one of TASKS
-    source:str,         # 'official', a stand-in's name, 'sample', or 'sample-N' for another size
-    data_dir,           # the folder that holds all data
-    split:str,          # 'train', 'validation' or 'test'
+    task:Task,           # one of TASKS
+    source:str,          # 'official', a stand-in's name, 'sample', or 'sample-N' for another size
+    data_dir,            # the folder that holds all data
+    split:str,           # 'train', 'validation' or 'test'
     download:bool=False, # fetch official data that is not there
-    cache=None          # a folder that keeps decoded frames; None: decode each time
+    cache=None,          # a folder that keeps decoded frames; None: decode each time
+    skip_bad:bool=False  # with a cache: leave out the examples whose frames cannot be read, and say how many
 ): # a Dataset
     "A split of a task's data"
     dataset = open_source(task, source, data_dir, split, download)
-    return Cached(dataset, cache) if cache and dataset.n_frames else dataset
+    return Cached(dataset, cache, skip_bad) if cache and dataset.n_frames else dataset
 
-# %% ../nbs/03_tasks.ipynb #f77e8861
+# %% ../nbs/03_tasks.ipynb #fe81687c
 class ImageClassification(Task):
     "CIFAR-10: an image, then its class"
     name, title, n_input, batch_size = 'cifar10', 'Image Classification', 2, 128
@@ -78,7 +79,7 @@ class ImageClassification(Task):
 
     def clip(self, example): return Clip(pad(list(example.frames), self.n_input), [example.answer], example.answer)
 
-# %% ../nbs/03_tasks.ipynb #f5b627c2
+# %% ../nbs/03_tasks.ipynb #b3e43a49
 class TextClassification(Task):
     "SST-2: a sentence, then its sentiment"
     name, title, n_input, batch_size = 'sst2', 'Text Classification', 21, 16
@@ -87,7 +88,7 @@ class TextClassification(Task):
 
     def clip(self, example): return Clip(pad(tokenize(example.text), self.n_input), [example.answer], example.answer)
 
-# %% ../nbs/03_tasks.ipynb #9ee9d666
+# %% ../nbs/03_tasks.ipynb #30a7cfbe
 class AudioClassification(Task):
     "AudioMNIST: the spectrogram of a spoken digit, then the digit"
     name, title, n_input, batch_size = 'audiomnist', 'Audio Classification', 2, 256
@@ -96,7 +97,7 @@ class AudioClassification(Task):
 
     def clip(self, example): return Clip(pad(list(example.frames), self.n_input), [example.answer], example.answer)
 
-# %% ../nbs/03_tasks.ipynb #38768c85
+# %% ../nbs/03_tasks.ipynb #ffe0cdd9
 class VideoClassification(Task):
     "TinyVIRAT: ten frames of a clip, then all its labels in one frame"
     name, title, n_input, batch_size, output = 'tinyvirat', 'Video Classification', 11, 16, 'words'
@@ -105,7 +106,7 @@ class VideoClassification(Task):
 
     def clip(self, example): return Clip(pad(list(example.frames), self.n_input), [', '.join(example.answer)], example.answer)
 
-# %% ../nbs/03_tasks.ipynb #7da53451
+# %% ../nbs/03_tasks.ipynb #ca434022
 class VideoQA(Task):
     "CLEVRER's descriptive questions: four frames and a question, then the answer"
     name, title, n_input, batch_size = 'clevrer', 'Video QA', 21, 16
@@ -114,14 +115,14 @@ class VideoQA(Task):
 
     def clip(self, example): return Clip(pad([*example.frames, *tokenize(example.text)], self.n_input), [example.answer], example.answer)
 
-# %% ../nbs/03_tasks.ipynb #0acdea18
+# %% ../nbs/03_tasks.ipynb #f61573c0
 class FrameQA(VideoQA):
     "TGIF-QA's frame questions, *similarly*"
     name = 'tgif_qa'
     sources = {'official': TGIFQA}
     sample = 'tgif_qa', 500
 
-# %% ../nbs/03_tasks.ipynb #8108a1ef
+# %% ../nbs/03_tasks.ipynb #3a82517f
 class ObjectTracking(Task):
     "LaSOT: a video with a box on its first frame, then the video with a box on all"
     name, title, n_input, n_target, batch_size, output = 'lasot', 'Object Tracking', 21, 20, 8, 'boxes'
@@ -132,7 +133,7 @@ class ObjectTracking(Task):
         boxed = [draw_box(f, b) if b[0] >= 0 else f for f, b in zip(example.frames, example.answer)]
         return Clip(pad([boxed[0], *example.frames[1:]], self.n_input), boxed, example.answer)
 
-# %% ../nbs/03_tasks.ipynb #a4bef27c
+# %% ../nbs/03_tasks.ipynb #d9ba5a72
 class Colorization(Task):
     "TinyVIRAT without its colours, then with them"
     name, title, n_input, n_target, batch_size, output = 'colorization', 'Video Colorization', 11, 10, 16, 'video'
@@ -141,7 +142,7 @@ class Colorization(Task):
 
     def clip(self, example): return Clip(pad(list(grey(example.frames)), self.n_input), list(example.frames))
 
-# %% ../nbs/03_tasks.ipynb #011c682e
+# %% ../nbs/03_tasks.ipynb #9d38b064
 def table1()->list: # a dict for each row
     "Table 1: training configurations for each task, read from the tasks"
     rows = {t.title: {'Task': t.title, 'Input Len': t.n_input, 'Target Len': t.n_target, 'Batch Size': t.batch_size} for t in TASKS.values()}

@@ -9,7 +9,7 @@ __all__ = ['BETAS', 'PRESETS', 'COLUMNS', 'gaussian_band', 'ssim_maps', 'ssim', 
            'learning_rate', 'save_checkpoint', 'load_checkpoint', 'open_log', 'pick_device', 'Progress', 'Trainer',
            'train', 'main']
 
-# %% ../nbs/05_training.ipynb #2b1adab0
+# %% ../nbs/05_training.ipynb #3bf550e4
 import argparse, csv, fcntl, io, json, os, platform, subprocess, sys, time
 from dataclasses import dataclass, fields, asdict, replace
 from functools import lru_cache
@@ -23,7 +23,7 @@ from .frames import SIZE, TextAtlas, UserError, show
 from .model import ModelConfig, VideoModel
 from .tasks import TASKS, open_dataset
 
-# %% ../nbs/05_training.ipynb #2a548a73
+# %% ../nbs/05_training.ipynb #b5b72f36
 @lru_cache(None)
 def gaussian_band(
     size:int,        # pixels a side
@@ -37,7 +37,7 @@ def gaussian_band(
     place = torch.where(place < size, place, 2*(size-1) - place)
     return torch.zeros(size, size).scatter_add_(1, place, (weights/weights.sum()).expand(size, window))
 
-# %% ../nbs/05_training.ipynb #e491b511
+# %% ../nbs/05_training.ipynb #855b6191
 def ssim_maps(
     x, y,          # (..., H, W) float32 in [0, 1]
     window:int=11  # width of the Gaussian window, in pixels
@@ -48,7 +48,7 @@ def ssim_maps(
     luminance = (2*mx*my + .01**2)/(mx*mx + my*my + .01**2)
     return luminance, (2*(xy - mx*my) + .03**2)/((xx - mx*mx).clamp(min=0) + (yy - my*my).clamp(min=0) + .03**2)
 
-# %% ../nbs/05_training.ipynb #035d940a
+# %% ../nbs/05_training.ipynb #64ed2171
 def ssim(
     x, y # (..., 3, 64, 64) in [0, 1]
 )->torch.Tensor: # (...) one value a frame
@@ -56,7 +56,7 @@ def ssim(
     luminance, structure = ssim_maps(x.float(), y.float())
     return (luminance*structure).mean((-3, -2, -1))
 
-# %% ../nbs/05_training.ipynb #02628d02
+# %% ../nbs/05_training.ipynb #355207ea
 BETAS = .0448, .2856, .3001, .2363, .1333 # weights of the scales (Wang et al. 2003)
 
 def ms_ssim(
@@ -74,7 +74,7 @@ def ms_ssim(
         result = result*value.clamp(min=1e-4)**(BETAS[i]/sum(BETAS[:scales]))  # below 0 there is no root, at 0 no slope
     return result
 
-# %% ../nbs/05_training.ipynb #397a04c4
+# %% ../nbs/05_training.ipynb #5f3d5e9f
 class Renderer:
     "Clips to frames on a device; words are drawn once and then looked up there"
     def __init__(self, device): self.device, self.atlas, self.table = torch.device(device), TextAtlas(), torch.zeros(0, SIZE, SIZE)
@@ -92,7 +92,7 @@ class Renderer:
             batch[torch.tensor(where).to(self.device, non_blocking=True)] = images
         return batch.view(len(clips), -1, 3, SIZE, SIZE).float()/255
 
-# %% ../nbs/05_training.ipynb #c5f28e27
+# %% ../nbs/05_training.ipynb #cdc3f286
 def batch_indices(
     n:int,     # examples
     size:int,  # batch size
@@ -104,7 +104,7 @@ def batch_indices(
     orders = {e: np.random.default_rng((seed, int(e))).permutation(n) for e in np.unique(place//n)}
     return np.array([orders[p//n][p%n] for p in place])
 
-# %% ../nbs/05_training.ipynb #ec66d1e7
+# %% ../nbs/05_training.ipynb #97c6859b
 @dataclass(frozen=True)
 class Recipe:
     "How a model is trained; the defaults are the paper's"
@@ -121,7 +121,7 @@ class Recipe:
     validate_every:int = 200 # steps between validations
     validate_on:int = 512    # at most so many validation clips
 
-# %% ../nbs/05_training.ipynb #4d1403c8
+# %% ../nbs/05_training.ipynb #619f8bdf
 PRESETS = {
     'paper': Recipe(),
     'small': Recipe(ModelConfig(K=128, heads=4, global_blocks=2, dropout=0.), lr=3e-3, muon=True, warmup=50, decay=True, draw=.5, power=4.,
@@ -130,7 +130,7 @@ PRESETS = {
                    batch_size=8, minutes=2, validate_every=15, validate_on=16),
 }
 
-# %% ../nbs/05_training.ipynb #6f83bfbc
+# %% ../nbs/05_training.ipynb #4e1e7846
 def orthogonalise(
     G:torch.Tensor # (m, n)
 )->torch.Tensor: # (m, n), its singular values near 1, its singular vectors those of G
@@ -142,7 +142,7 @@ def orthogonalise(
         X = 3.4445*X + (-4.7750*A + 2.0315*A @ A) @ X
     return X if len(G) <= G.shape[1] else X.T
 
-# %% ../nbs/05_training.ipynb #59ad2625
+# %% ../nbs/05_training.ipynb #9fe6ebe7
 class Muon(torch.optim.Optimizer):
     "Momentum, orthogonalised, scaled so that AdamW's learning rates fit (Jordan et al. 2024, Liu et al. 2025)"
     def __init__(self, params, lr:float, momentum:float=.95, weight_decay:float=.01):
@@ -157,7 +157,7 @@ class Muon(torch.optim.Optimizer):
                 update = orthogonalise(p.grad.lerp(m, group['momentum']))  # Nesterov
                 p.mul_(1 - group['lr']*group['weight_decay']).add_(update, alpha=-.2*max(p.shape)**.5*group['lr'])
 
-# %% ../nbs/05_training.ipynb #9f8d2168
+# %% ../nbs/05_training.ipynb #255a83e7
 def optimizers(
     model:VideoModel,
     recipe:Recipe
@@ -168,7 +168,7 @@ def optimizers(
     rest = [p for p in model.parameters() if p not in inside]
     return [Muon([p for p in model.parameters() if p in inside], recipe.lr), torch.optim.AdamW(rest, lr=recipe.lr, betas=(.9, .99), fused=True)]
 
-# %% ../nbs/05_training.ipynb #3552aa5d
+# %% ../nbs/05_training.ipynb #9d5b9ec7
 @dataclass(frozen=True)
 class Config:
     "The settings of a run"
@@ -184,6 +184,7 @@ class Config:
     resume:bool = True       # go on where a run in run_dir stopped; False: refuse a used run_dir
     device:str = 'auto'      # auto, cpu, cuda, cuda:1 …
     download:bool = False    # fetch official data that is not there
+    skip_bad:bool = False    # leave out examples whose files cannot be read, and say how many
 
     @property
     def data(self): return Path(self.data_dir or os.environ.get('EIV_DATA') or 'data')
@@ -197,7 +198,7 @@ class Config:
         return replace(recipe, model=replace(recipe.model, max_frames=task.n_input + task.n_target - 1),
                        minutes=self.minutes or recipe.minutes, batch_size=self.batch_size or recipe.batch_size or task.batch_size)
 
-# %% ../nbs/05_training.ipynb #20879e1e
+# %% ../nbs/05_training.ipynb #65e85cda
 def read_config(
     values:dict # setting -> value
 )->Config:
@@ -215,7 +216,7 @@ def read_config(
         if getattr(config, name) < 0: raise UserError(f'{name}={getattr(config, name)}: must not be below 0')
     return config
 
-# %% ../nbs/05_training.ipynb #1ec0238e
+# %% ../nbs/05_training.ipynb #b4bed113
 def notebook_config(
     variables:dict # the notebook's globals(), before anything else is defined in it
 )->Config:
@@ -223,7 +224,7 @@ def notebook_config(
     plain = {k: v for k, v in variables.items() if not k.startswith('_') and type(v) in (str, int, float, bool, type(None))}
     return read_config(plain)
 
-# %% ../nbs/05_training.ipynb #b5212a66
+# %% ../nbs/05_training.ipynb #fa218771
 def write_whole(
     path,       # the final name
     write       # function(temporary path) that writes the file
@@ -237,12 +238,12 @@ def write_whole(
         raise UserError(f'{path}: cannot be written ({error.strerror or error}); what was there before is kept') from None
     part.replace(path)
 
-# %% ../nbs/05_training.ipynb #d26c01b7
+# %% ../nbs/05_training.ipynb #7f933331
 def write_json(path, values):
     "Write values as a JSON file, whole"
     write_whole(path, lambda part: part.write_text(json.dumps(values, indent=1, ensure_ascii=False) + '\n'))
 
-# %% ../nbs/05_training.ipynb #b6726b7f
+# %% ../nbs/05_training.ipynb #40548ebc
 def open_run(
     config:Config
 ): # the lock, to be kept until the run ends
@@ -266,7 +267,7 @@ def settings(
     "The settings that make a run what it is; where its files lie and on what it runs may change"
     return {k: v for k, v in asdict(config).items() if k not in ('data_dir', 'run_dir', 'resume', 'device', 'download')}
 
-# %% ../nbs/05_training.ipynb #74a7d7db
+# %% ../nbs/05_training.ipynb #2cc705ce
 def device_name(device:torch.device)->str:
     "The device in words"
     if device.type == 'cuda': return torch.cuda.get_device_name(device)
@@ -281,7 +282,7 @@ def provenance()->dict:
     return dict(versions={'python': platform.python_version(), **{p: version(p) for p in ('torch', 'numpy', 'pillow')}},
                 commit=git('rev-parse', '--short=12', 'HEAD') + ('+changes' if git('status', '--porcelain', '--untracked-files=no') else ''))
 
-# %% ../nbs/05_training.ipynb #c8b303c9
+# %% ../nbs/05_training.ipynb #da63c0de
 @torch.no_grad()
 def validation_ssim(
     model,
@@ -298,7 +299,7 @@ def validation_ssim(
     model.train()
     return torch.cat(values).mean().item()
 
-# %% ../nbs/05_training.ipynb #04ccc108
+# %% ../nbs/05_training.ipynb #cb8fe183
 def step_loss(
     prediction, target, # (B, n, 3, 64, 64) in [0, 1]
     recipe:Recipe,
@@ -312,7 +313,7 @@ def learning_rate(recipe:Recipe, step:int, progress:float)->float:
     "The recipe's learning rate at a point of the training"
     return recipe.lr*min(1, (step+1)/(recipe.warmup or 1))*((1 - progress) if recipe.decay else 1)
 
-# %% ../nbs/05_training.ipynb #62e3674a
+# %% ../nbs/05_training.ipynb #45086f1a
 def save_checkpoint(run, model, optimizers, state):
     "Write all that the next step depends on"
     values = dict(model=model.state_dict(), optimizers=[o.state_dict() for o in optimizers], state=state, random=torch.get_rng_state(),
@@ -333,7 +334,7 @@ def load_checkpoint(run, model, optimizers, device)->dict: # the state: step, se
     if values['cuda']: torch.cuda.set_rng_state_all([s.cpu() for s in values['cuda']])
     return values['state']
 
-# %% ../nbs/05_training.ipynb #36f48665
+# %% ../nbs/05_training.ipynb #8d3bbd5f
 COLUMNS = 'step', 'seconds', 'loss', 'validation_ssim', 'learning_rate', 'clips_per_second'
 
 def open_log(
@@ -349,14 +350,14 @@ def open_log(
     write_whole(path, lambda part: part.write_text(text.getvalue()))
     return open(path, 'a', buffering=1, newline='')
 
-# %% ../nbs/05_training.ipynb #27255599
+# %% ../nbs/05_training.ipynb #72c04078
 def pick_device(name:str)->torch.device:
     "The device a setting names; auto: a GPU where there is one"
     if name == 'auto': name = 'cuda' if torch.cuda.is_available() else 'cpu'
     try: return torch.zeros(0, device=name).device
     except (RuntimeError, AssertionError): raise UserError(f'device={name!r}: not on this machine; try auto or cpu') from None
 
-# %% ../nbs/05_training.ipynb #5d17ee15
+# %% ../nbs/05_training.ipynb #f8012a17
 class Progress:
     "A progress bar over the budget: step, loss, validation SSIM, clips a second, time left"
     def __init__(self, start:float):
@@ -369,12 +370,12 @@ class Progress:
         self.bar.n = progress
         self.bar.set_postfix_str(f'step {step:,}, loss {loss:.4f}, SSIM {value:.4f}, {rate:.0f} clips/s')
 
-# %% ../nbs/05_training.ipynb #ea02f898
+# %% ../nbs/05_training.ipynb #ba020f4c
 class Trainer:
     "A run: its data, its model, and how far it is"
     def __init__(self, config:Config):
         self.config, self.recipe, self.task, self.device = config, config.recipe, TASKS[config.task], pick_device(config.device)
-        self.data, held_out = (open_dataset(self.task, config.source, config.data, s, config.download, config.cache) for s in ('train', 'validation'))
+        self.data, held_out = (open_dataset(self.task, config.source, config.data, s, config.download, config.cache, config.skip_bad) for s in ('train', 'validation'))
         self.lock = open_run(config)
         torch.manual_seed(config.seed)
         self.model, self.render = VideoModel(self.recipe.model).to(self.device), Renderer(self.device)
@@ -433,7 +434,7 @@ class Trainer:
                 if last: losses, since = [], time.time()
         bar.bar.close()
 
-# %% ../nbs/05_training.ipynb #e27b9687
+# %% ../nbs/05_training.ipynb #ffe6c2cf
 def train(
     config:Config
 )->Path: # the run folder
@@ -441,9 +442,9 @@ def train(
     Trainer(config).fit()
     return config.run
 
-# %% ../nbs/05_training.ipynb #07ec1480
+# %% ../nbs/05_training.ipynb #6d326c9f
 def main(
-    arguments:list=None # command line; None: this process's
+    arguments:list=None # the command line; None: this process's
 ):
     "Train and predict from the command line; the flags are the settings' names"
     parser = argparse.ArgumentParser(prog='python -m everything_is_video.training', description='Train a task and predict its test set.')
@@ -457,5 +458,5 @@ def main(
         print(predict(config))
     except UserError as error: sys.exit(str(error))
 
-# %% ../nbs/05_training.ipynb #95544c7c
+# %% ../nbs/05_training.ipynb #a64841e3
 if __name__ == '__main__' and '__file__' in globals(): main() # not inside a notebook
