@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['generate', 'generate_slowly', 'load_model', 'load_state', 'predict_clips', 'predict']
 
-# %% ../nbs/06_generation.ipynb #c61a86eb
+# %% ../nbs/06_generation.ipynb #0e3012c3
 import json
 from pathlib import Path
 import numpy as np
@@ -17,7 +17,7 @@ from .model import KVCache, ModelConfig, VideoModel
 from .tasks import TASKS, open_dataset
 from .training import Config, Renderer, pick_device, write_json, write_whole
 
-# %% ../nbs/06_generation.ipynb #19ed1013
+# %% ../nbs/06_generation.ipynb #ef39e514
 @torch.no_grad()
 def generate(
     model:VideoModel,
@@ -32,7 +32,7 @@ def generate(
         generated.append(frames)
     return torch.cat(generated, 1)
 
-# %% ../nbs/06_generation.ipynb #06adca6c
+# %% ../nbs/06_generation.ipynb #1de0bfd4
 @torch.no_grad()
 def generate_slowly(
     model:VideoModel,
@@ -45,7 +45,7 @@ def generate_slowly(
     for _ in range(n): frames = torch.cat([frames, model(frames)[:, -1:]], 1)
     return frames[:, given:]
 
-# %% ../nbs/06_generation.ipynb #a3f552d2
+# %% ../nbs/06_generation.ipynb #31e2286d
 def load_model(
     run,            # a run folder
     c:ModelConfig,  # its model's numbers
@@ -59,14 +59,14 @@ def load_model(
     except Exception as error: raise UserError(f'{path}: not the weights of this model ({str(error).splitlines()[0]})') from None
     return model
 
-# %% ../nbs/06_generation.ipynb #697e6918
+# %% ../nbs/06_generation.ipynb #b3a7358f
 def load_state(
     run # a run folder
 )->dict: # step, seconds and provenance
     "How far a run is"
     return torch.load(Path(run)/'checkpoint.pt', map_location='cpu', weights_only=True)['state']
 
-# %% ../nbs/06_generation.ipynb #163f0f7f
+# %% ../nbs/06_generation.ipynb #f55177e0
 def predict_clips(
     model:VideoModel,
     task,        # one of TASKS
@@ -84,7 +84,7 @@ def predict_clips(
         examples += [json.dumps(dict(index=start+i, answer=e.answer, text=e.text), default=np.ndarray.tolist) for i, e in enumerate(batch)]
     return *map(np.concatenate, zip(*frames)), examples
 
-# %% ../nbs/06_generation.ipynb #b33947dc
+# %% ../nbs/06_generation.ipynb #a081b681
 def predict(
     config:Config
 )->Path: # the run folder, with predictions.npz, samples.png and metrics.json in it
@@ -97,7 +97,7 @@ def predict(
     def save(part):
         with open(part, 'wb') as file: np.savez_compressed(file, frames=frames, targets=targets, examples=np.array(examples), meta=np.array(meta))
     write_whole(run/'predictions.npz', save)
-    shown = [(np.concatenate([(clip := task.clip(test[i])).frames[:clip.n_input], frames[i]]), clip.n_input) for i in range(min(6, len(test)))]
+    shown = [(np.concatenate([(clip := task.clip(test[i])).frames[:clip.n_input], frames[i]]), clip.n_input) for i in np.linspace(0, len(test)-1, 6).astype(int)]
     write_whole(run/'samples.png', lambda part: show(shown, columns=12).savefig(part, dpi=100, format='png'))
     write_json(run/'metrics.json', dict(
         task=task.name, source=config.source, dataset=test.name, preset=config.preset, parameters=sum(p.numel() for p in model.parameters()),
