@@ -9,7 +9,7 @@ __all__ = ['BETAS', 'PRESETS', 'COLUMNS', 'gaussian_band', 'ssim_maps', 'ssim', 
            'learning_rate', 'save_checkpoint', 'load_checkpoint', 'open_log', 'pick_device', 'Progress', 'Trainer',
            'train', 'main']
 
-# %% ../nbs/05_training.ipynb #3bf550e4
+# %% ../nbs/05_training.ipynb #b4bc3722
 import argparse, csv, fcntl, io, json, os, platform, subprocess, sys, time
 from dataclasses import dataclass, fields, asdict, replace
 from functools import lru_cache
@@ -23,7 +23,7 @@ from .frames import SIZE, TextAtlas, UserError, show
 from .model import ModelConfig, VideoModel
 from .tasks import TASKS, open_dataset
 
-# %% ../nbs/05_training.ipynb #b5b72f36
+# %% ../nbs/05_training.ipynb #2cb367ee
 @lru_cache(None)
 def gaussian_band(
     size:int,        # pixels a side
@@ -37,7 +37,7 @@ def gaussian_band(
     place = torch.where(place < size, place, 2*(size-1) - place)
     return torch.zeros(size, size).scatter_add_(1, place, (weights/weights.sum()).expand(size, window))
 
-# %% ../nbs/05_training.ipynb #855b6191
+# %% ../nbs/05_training.ipynb #2cbfe480
 def ssim_maps(
     x, y,          # (..., H, W) float32 in [0, 1]
     window:int=11  # width of the Gaussian window, in pixels
@@ -48,7 +48,7 @@ def ssim_maps(
     luminance = (2*mx*my + .01**2)/(mx*mx + my*my + .01**2)
     return luminance, (2*(xy - mx*my) + .03**2)/((xx - mx*mx).clamp(min=0) + (yy - my*my).clamp(min=0) + .03**2)
 
-# %% ../nbs/05_training.ipynb #64ed2171
+# %% ../nbs/05_training.ipynb #02917174
 def ssim(
     x, y # (..., 3, 64, 64) in [0, 1]
 )->torch.Tensor: # (...) one value a frame
@@ -56,7 +56,7 @@ def ssim(
     luminance, structure = ssim_maps(x.float(), y.float())
     return (luminance*structure).mean((-3, -2, -1))
 
-# %% ../nbs/05_training.ipynb #355207ea
+# %% ../nbs/05_training.ipynb #dec4d769
 BETAS = .0448, .2856, .3001, .2363, .1333 # weights of the scales (Wang et al. 2003)
 
 def ms_ssim(
@@ -74,7 +74,7 @@ def ms_ssim(
         result = result*value.clamp(min=1e-4)**(BETAS[i]/sum(BETAS[:scales]))  # below 0 there is no root, at 0 no slope
     return result
 
-# %% ../nbs/05_training.ipynb #5f3d5e9f
+# %% ../nbs/05_training.ipynb #e2f65c61
 class Renderer:
     "Clips to frames on a device; words are drawn once and then looked up there"
     def __init__(self, device): self.device, self.atlas, self.table = torch.device(device), TextAtlas(), torch.zeros(0, SIZE, SIZE)
@@ -92,7 +92,7 @@ class Renderer:
             batch[torch.tensor(where).to(self.device, non_blocking=True)] = images
         return batch.view(len(clips), -1, 3, SIZE, SIZE).float()/255
 
-# %% ../nbs/05_training.ipynb #cdc3f286
+# %% ../nbs/05_training.ipynb #7fb0d35d
 def batch_indices(
     n:int,     # examples
     size:int,  # batch size
@@ -104,7 +104,7 @@ def batch_indices(
     orders = {e: np.random.default_rng((seed, int(e))).permutation(n) for e in np.unique(place//n)}
     return np.array([orders[p//n][p%n] for p in place])
 
-# %% ../nbs/05_training.ipynb #97c6859b
+# %% ../nbs/05_training.ipynb #58ca4e69
 @dataclass(frozen=True)
 class Recipe:
     "How a model is trained; the defaults are the paper's"
@@ -121,7 +121,7 @@ class Recipe:
     validate_every:int = 200 # steps between validations
     validate_on:int = 512    # at most so many validation clips
 
-# %% ../nbs/05_training.ipynb #619f8bdf
+# %% ../nbs/05_training.ipynb #e24d61de
 PRESETS = {
     'paper': Recipe(),
     'small': Recipe(ModelConfig(K=128, heads=4, global_blocks=2, dropout=0.), lr=3e-3, muon=True, warmup=50, decay=True, draw=.5, power=4.,
@@ -130,7 +130,7 @@ PRESETS = {
                    batch_size=8, minutes=2, validate_every=15, validate_on=16),
 }
 
-# %% ../nbs/05_training.ipynb #4e1e7846
+# %% ../nbs/05_training.ipynb #d74fd19e
 def orthogonalise(
     G:torch.Tensor # (m, n)
 )->torch.Tensor: # (m, n), its singular values near 1, its singular vectors those of G
@@ -142,7 +142,7 @@ def orthogonalise(
         X = 3.4445*X + (-4.7750*A + 2.0315*A @ A) @ X
     return X if len(G) <= G.shape[1] else X.T
 
-# %% ../nbs/05_training.ipynb #9fe6ebe7
+# %% ../nbs/05_training.ipynb #9a6266a7
 class Muon(torch.optim.Optimizer):
     "Momentum, orthogonalised, scaled so that AdamW's learning rates fit (Jordan et al. 2024, Liu et al. 2025)"
     def __init__(self, params, lr:float, momentum:float=.95, weight_decay:float=.01):
@@ -157,7 +157,7 @@ class Muon(torch.optim.Optimizer):
                 update = orthogonalise(p.grad.lerp(m, group['momentum']))  # Nesterov
                 p.mul_(1 - group['lr']*group['weight_decay']).add_(update, alpha=-.2*max(p.shape)**.5*group['lr'])
 
-# %% ../nbs/05_training.ipynb #255a83e7
+# %% ../nbs/05_training.ipynb #e2f9a8eb
 def optimizers(
     model:VideoModel,
     recipe:Recipe
@@ -168,7 +168,7 @@ def optimizers(
     rest = [p for p in model.parameters() if p not in inside]
     return [Muon([p for p in model.parameters() if p in inside], recipe.lr), torch.optim.AdamW(rest, lr=recipe.lr, betas=(.9, .99), fused=True)]
 
-# %% ../nbs/05_training.ipynb #9d5b9ec7
+# %% ../nbs/05_training.ipynb #202e1c14
 @dataclass(frozen=True)
 class Config:
     "The settings of a run"
@@ -198,7 +198,7 @@ class Config:
         return replace(recipe, model=replace(recipe.model, max_frames=task.n_input + task.n_target - 1),
                        minutes=self.minutes or recipe.minutes, batch_size=self.batch_size or recipe.batch_size or task.batch_size)
 
-# %% ../nbs/05_training.ipynb #65e85cda
+# %% ../nbs/05_training.ipynb #5139b5f9
 def read_config(
     values:dict # setting -> value
 )->Config:
@@ -216,7 +216,7 @@ def read_config(
         if getattr(config, name) < 0: raise UserError(f'{name}={getattr(config, name)}: must not be below 0')
     return config
 
-# %% ../nbs/05_training.ipynb #b4bed113
+# %% ../nbs/05_training.ipynb #c324b0be
 def notebook_config(
     variables:dict # the notebook's globals(), before anything else is defined in it
 )->Config:
@@ -224,7 +224,7 @@ def notebook_config(
     plain = {k: v for k, v in variables.items() if not k.startswith('_') and type(v) in (str, int, float, bool, type(None))}
     return read_config(plain)
 
-# %% ../nbs/05_training.ipynb #fa218771
+# %% ../nbs/05_training.ipynb #7e7c381f
 def write_whole(
     path,       # the final name
     write       # function(temporary path) that writes the file
@@ -238,12 +238,12 @@ def write_whole(
         raise UserError(f'{path}: cannot be written ({error.strerror or error}); what was there before is kept') from None
     part.replace(path)
 
-# %% ../nbs/05_training.ipynb #7f933331
+# %% ../nbs/05_training.ipynb #87db002f
 def write_json(path, values):
     "Write values as a JSON file, whole"
     write_whole(path, lambda part: part.write_text(json.dumps(values, indent=1, ensure_ascii=False) + '\n'))
 
-# %% ../nbs/05_training.ipynb #40548ebc
+# %% ../nbs/05_training.ipynb #421337ee
 def open_run(
     config:Config
 ): # the lock, to be kept until the run ends
@@ -267,7 +267,7 @@ def settings(
     "The settings that make a run what it is; where its files lie and on what it runs may change"
     return {k: v for k, v in asdict(config).items() if k not in ('data_dir', 'run_dir', 'resume', 'device', 'download')}
 
-# %% ../nbs/05_training.ipynb #2cc705ce
+# %% ../nbs/05_training.ipynb #bd19b677
 def device_name(device:torch.device)->str:
     "The device in words"
     if device.type == 'cuda': return torch.cuda.get_device_name(device)
@@ -282,7 +282,7 @@ def provenance()->dict:
     return dict(versions={'python': platform.python_version(), **{p: version(p) for p in ('torch', 'numpy', 'pillow')}},
                 commit=git('rev-parse', '--short=12', 'HEAD') + ('+changes' if git('status', '--porcelain', '--untracked-files=no') else ''))
 
-# %% ../nbs/05_training.ipynb #da63c0de
+# %% ../nbs/05_training.ipynb #033be363
 @torch.no_grad()
 def validation_ssim(
     model,
@@ -299,7 +299,7 @@ def validation_ssim(
     model.train()
     return torch.cat(values).mean().item()
 
-# %% ../nbs/05_training.ipynb #cb8fe183
+# %% ../nbs/05_training.ipynb #a3421a04
 def step_loss(
     prediction, target, # (B, n, 3, 64, 64) in [0, 1]
     recipe:Recipe,
@@ -313,7 +313,7 @@ def learning_rate(recipe:Recipe, step:int, progress:float)->float:
     "The recipe's learning rate at a point of the training"
     return recipe.lr*min(1, (step+1)/(recipe.warmup or 1))*((1 - progress) if recipe.decay else 1)
 
-# %% ../nbs/05_training.ipynb #45086f1a
+# %% ../nbs/05_training.ipynb #b2b7b941
 def save_checkpoint(run, model, optimizers, state):
     "Write all that the next step depends on"
     values = dict(model=model.state_dict(), optimizers=[o.state_dict() for o in optimizers], state=state, random=torch.get_rng_state(),
@@ -334,7 +334,7 @@ def load_checkpoint(run, model, optimizers, device)->dict: # the state: step, se
     if values['cuda']: torch.cuda.set_rng_state_all([s.cpu() for s in values['cuda']])
     return values['state']
 
-# %% ../nbs/05_training.ipynb #8d3bbd5f
+# %% ../nbs/05_training.ipynb #57d0901c
 COLUMNS = 'step', 'seconds', 'loss', 'validation_ssim', 'learning_rate', 'clips_per_second'
 
 def open_log(
@@ -350,14 +350,14 @@ def open_log(
     write_whole(path, lambda part: part.write_text(text.getvalue()))
     return open(path, 'a', buffering=1, newline='')
 
-# %% ../nbs/05_training.ipynb #72c04078
+# %% ../nbs/05_training.ipynb #34e57b7e
 def pick_device(name:str)->torch.device:
     "The device a setting names; auto: a GPU where there is one"
     if name == 'auto': name = 'cuda' if torch.cuda.is_available() else 'cpu'
     try: return torch.zeros(0, device=name).device
     except (RuntimeError, AssertionError): raise UserError(f'device={name!r}: not on this machine; try auto or cpu') from None
 
-# %% ../nbs/05_training.ipynb #f8012a17
+# %% ../nbs/05_training.ipynb #19cb94d8
 class Progress:
     "A progress bar over the budget: step, loss, validation SSIM, clips a second, time left"
     def __init__(self, start:float):
@@ -370,7 +370,7 @@ class Progress:
         self.bar.n = progress
         self.bar.set_postfix_str(f'step {step:,}, loss {loss:.4f}, SSIM {value:.4f}, {rate:.0f} clips/s')
 
-# %% ../nbs/05_training.ipynb #ba020f4c
+# %% ../nbs/05_training.ipynb #cce8206c
 class Trainer:
     "A run: its data, its model, and how far it is"
     def __init__(self, config:Config):
@@ -434,7 +434,7 @@ class Trainer:
                 if last: losses, since = [], time.time()
         bar.bar.close()
 
-# %% ../nbs/05_training.ipynb #ffe6c2cf
+# %% ../nbs/05_training.ipynb #2c563e7a
 def train(
     config:Config
 )->Path: # the run folder
@@ -442,7 +442,7 @@ def train(
     Trainer(config).fit()
     return config.run
 
-# %% ../nbs/05_training.ipynb #6d326c9f
+# %% ../nbs/05_training.ipynb #d1844ab4
 def main(
     arguments:list=None # the command line; None: this process's
 ):
@@ -458,5 +458,5 @@ def main(
         print(predict(config))
     except UserError as error: sys.exit(str(error))
 
-# %% ../nbs/05_training.ipynb #a64841e3
+# %% ../nbs/05_training.ipynb #5cbc7104
 if __name__ == '__main__' and '__file__' in globals(): main() # not inside a notebook
