@@ -8,7 +8,7 @@ __all__ = ['SIZE', 'SEPARATOR', 'MARGIN', 'UserError', 'tokenize', 'text_frame',
 
 # %% ../nbs/00_frames.ipynb #8aed29c3
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 import numpy as np

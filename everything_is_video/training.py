@@ -19,7 +19,7 @@ import torch
 from torch.nn import functional as F
 from tqdm import tqdm
 from safetensors.torch import save_file
-from .frames import SIZE, TextAtlas, UserError, show
+from .frames import SIZE, TextAtlas, UserError
 from .model import ModelConfig, VideoModel
 from .tasks import TASKS, open_dataset
 

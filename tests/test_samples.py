@@ -1,5 +1,5 @@
 "The generated samples: the same twice, read by the official readers, made once by several processes."
-import multiprocessing, os
+import multiprocessing
 import numpy as np
 import pytest
 from everything_is_video.samples import WRITERS, make_sample

@@ -1,10 +1,9 @@
 "Wrong inputs to a run: each ends in one line that says what to do, and leaves nothing behind."
-import pickle, subprocess, sys
+import subprocess, sys
 from pathlib import Path
 import pytest
-from everything_is_video.datasets import CIFAR10
 from everything_is_video.samples import make_sample
-from everything_is_video.training import main, read_config, train
+from everything_is_video.training import main
 
 REPOSITORY = Path(__file__).parents[1]
 
