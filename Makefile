@@ -18,7 +18,7 @@ setup:
 
 demo: setup ## train a small model on generated images, read its label frames by OCR, print its row
 	@rm -rf runs/demo && mkdir -p runs
-	@$(PAPERMILL) nbs/train.ipynb runs/demo.ipynb -p task cifar10 -p source sample -p preset small -p minutes 6 \
+	@$(PAPERMILL) nbs/train.ipynb runs/demo.ipynb -p task cifar10 -p source sample-10000 -p preset small -p minutes 6 \
 	  -p data_dir data -p run_dir runs/demo
 	@$(BIN)/python -m everything_is_video.results runs/demo
 

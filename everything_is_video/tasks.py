@@ -75,7 +75,7 @@ class ImageClassification(Task):
     "CIFAR-10: an image, then its class"
     name, title, n_input, batch_size = 'cifar10', 'Image Classification', 2, 128
     sources = {'official': CIFAR10, 'jpeg': CIFAR10JPEG}
-    sample = 'cifar10', 10_000
+    sample = 'cifar10', 4_000
 
     def clip(self, example): return Clip(pad(list(example.frames), self.n_input), [example.answer], example.answer)
 
@@ -84,7 +84,7 @@ class TextClassification(Task):
     "SST-2: a sentence, then its sentiment"
     name, title, n_input, batch_size = 'sst2', 'Text Classification', 21, 16
     sources = {'official': SST2}
-    sample = 'sst2', 3_000
+    sample = 'sst2', 2_000
 
     def clip(self, example): return Clip(pad(tokenize(example.text), self.n_input), [example.answer], example.answer)
 
@@ -93,7 +93,7 @@ class AudioClassification(Task):
     "AudioMNIST: the spectrogram of a spoken digit, then the digit"
     name, title, n_input, batch_size = 'audiomnist', 'Audio Classification', 2, 256
     sources = {'official': AudioMNIST, 'fsdd': FSDD}
-    sample = 'audiomnist', 1_500
+    sample = 'audiomnist', 1_000
 
     def clip(self, example): return Clip(pad(list(example.frames), self.n_input), [example.answer], example.answer)
 
@@ -102,7 +102,7 @@ class VideoClassification(Task):
     "TinyVIRAT: ten frames of a clip, then all its labels in one frame"
     name, title, n_input, batch_size, output = 'tinyvirat', 'Video Classification', 11, 16, 'words'
     sources = {'official': TinyVIRAT}
-    sample = 'tinyvirat', 500
+    sample = 'tinyvirat', 300
 
     def clip(self, example): return Clip(pad(list(example.frames), self.n_input), [', '.join(example.answer)], example.answer)
 
@@ -111,7 +111,7 @@ class VideoQA(Task):
     "CLEVRER's descriptive questions: four frames and a question, then the answer"
     name, title, n_input, batch_size = 'clevrer', 'Video QA', 21, 16
     sources = {'official': CLEVRER}
-    sample = 'clevrer', 500
+    sample = 'clevrer', 300
 
     def clip(self, example): return Clip(pad([*example.frames, *tokenize(example.text)], self.n_input), [example.answer], example.answer)
 
@@ -120,14 +120,14 @@ class FrameQA(VideoQA):
     "TGIF-QA's frame questions, *similarly*"
     name = 'tgif_qa'
     sources = {'official': TGIFQA}
-    sample = 'tgif_qa', 500
+    sample = 'tgif_qa', 300
 
 # %% ../nbs/03_tasks.ipynb #3a82517f
 class ObjectTracking(Task):
     "LaSOT: a video with a box on its first frame, then the video with a box on all"
     name, title, n_input, n_target, batch_size, output = 'lasot', 'Object Tracking', 21, 20, 8, 'boxes'
     sources = {'official': LaSOT, 'otb': OTB}
-    sample = 'lasot', 100
+    sample = 'lasot', 60
 
     def clip(self, example):
         boxed = [draw_box(f, b) if b[0] >= 0 else f for f, b in zip(example.frames, example.answer)]
@@ -138,7 +138,7 @@ class Colorization(Task):
     "TinyVIRAT without its colours, then with them"
     name, title, n_input, n_target, batch_size, output = 'colorization', 'Video Colorization', 11, 10, 16, 'video'
     sources = {'official': TinyVIRAT}
-    sample = 'tinyvirat', 500
+    sample = 'tinyvirat', 300
 
     def clip(self, example): return Clip(pad(list(grey(example.frames)), self.n_input), list(example.frames))
 
