@@ -4,16 +4,18 @@
 
 # %% auto #0
 __all__ = ['ModelConfig', 'Attention', 'spatial_mask', 'SpatialAttention', 'TemporalAttention', 'slow_attention', 'time_mask',
-           'Block', 'to_patches', 'to_frames', 'Merge', 'Unmerge', 'KVCache', 'VideoModel', 'recorded_attention']
+           'Block', 'to_patches', 'to_frames', 'Merge', 'Unmerge', 'KVCache', 'VideoModel', 'recorded_attention',
+           'flops', 'draw_model']
 
 # %% ../nbs/04_model.ipynb #65d9a7cd
+import math, re
 from contextlib import contextmanager
 from dataclasses import dataclass
 import torch
 import torch.utils.checkpoint
 from torch import nn
 from torch.nn import functional as F
-from torch.nn.attention.bias import causal_lower_right
+from torch.utils.flop_counter import FlopCounterMode
 from .frames import SIZE, UserError
 
 # %% ../nbs/04_model.ipynb #a28be3a4
@@ -53,10 +55,12 @@ class Attention(nn.Module):
 
     def attend(self, q, k, v, mask=None, causal=False):
         "Softmax attention (sequences, heads, length, d); computed openly only where it is recorded"
+        T, S = q.shape[2], k.shape[2]
+        if causal and (self.record is not None or 1 < T < S): mask, causal = time_mask(S)[-T:].to(q.device), False
         if self.record is None:
-            if causal and q.shape[2] < k.shape[2]: mask, causal = causal_lower_right(q.shape[2], k.shape[2]), False
-            return F.scaled_dot_product_attention(q, k, v, mask, is_causal=causal)
-        if causal: mask = torch.ones(q.shape[2], k.shape[2], dtype=torch.bool, device=q.device).tril(k.shape[2]-q.shape[2])
+            with torch.autocast('cpu', enabled=False):  # on a CPU the backward pass is slower in bfloat16 than in float32
+                q, k, v = (z.float() if z.device.type == 'cpu' and z.dtype == torch.bfloat16 else z for z in (q, k, v))
+                return F.scaled_dot_product_attention(q, k, v, mask, is_causal=causal and T > 1)
         scores = q @ k.mT * q.shape[-1]**-.5
         weights = (scores if mask is None else scores.masked_fill(~mask, float('-inf'))).softmax(-1)
         self.record.append(weights.detach())
@@ -100,8 +104,7 @@ class TemporalAttention(Attention):
         B, T, N, K = x.shape
         q, k, v = self.project(x.transpose(1, 2).flatten(0, 1))
         if cache is not None: k, v = cache.extend(self, k, v)
-        q = q[:, :, -n:]
-        y = self.attend(q, k, v, causal=True) if self.window is None else self.attend_window(q, k, v)
+        y = self.attend(q, k, v, causal=True)[:, :, -n:] if self.window is None else self.attend_window(q[:, :, -n:], k, v)
         return self.out(y.transpose(1, 2).reshape(B, N, n, K).transpose(1, 2))
 
     def attend_window(self, q, k, v):
@@ -274,3 +277,69 @@ def recorded_attention(
     try: yield {name: m.record for name, m in layers.items()}
     finally:
         for m in layers.values(): m.record = None
+
+# %% ../nbs/04_model.ipynb #5b0c7f21
+def _parts(
+    c:ModelConfig,
+    n_input:int, # frames given
+    n_target:int # frames to predict
+)->dict: # name of each part, in order -> its floating-point operations and the shape (T, N, K) it gives, for one clip
+    "What each part does in training, where only the target frames are decoded"
+    with torch.device('meta'): model, frames = VideoModel(c), torch.empty(1, n_input + n_target - 1, 3, SIZE, SIZE)
+    part, shapes = re.compile(r'embed|head|(merges|middle|unmerges)\.\d+|(encoder|decoder)\.\d+\.\d+'), {}
+    for name, module in model.named_modules():
+        if part.fullmatch(name): module.register_forward_hook(lambda _, args, out, name=name: shapes.update({name: tuple(out.shape[1:])}))
+    with FlopCounterMode(display=False) as counter: model(frames, n_target)
+    return {name: (sum(counter.get_flop_counts()[f'VideoModel.{name}'].values()), shape) for name, shape in shapes.items()}
+
+def flops(
+    c:ModelConfig,
+    n_input:int, # frames given
+    n_target:int # frames to predict
+)->dict: # part -> floating-point operations
+    "The operations of matrix products in one clip's forward pass, two for each multiply-add"
+    return {name: n for name, (n, _) in _parts(c, n_input, n_target).items()}
+
+# %% ../nbs/04_model.ipynb #7e1f40aa
+def _look(
+    c:ModelConfig
+)->dict: # kind of part -> its text and its colour
+    "How Figure 9 shows each kind of part"
+    local = f'local block\n{c.spatial_window}×{c.spatial_window} patches\n{c.temporal_window} frames', '#a6cee3'
+    return dict(embed=(f'patches {c.patch}×{c.patch}\nlinear\n+ positions', '#e8e8e8'), head=('linear\nsigmoid', '#e8e8e8'), encoder=local, decoder=local,
+                middle=(f'{c.global_blocks} global blocks\nall patches\nall frames so far', '#b2df8a'),
+                merges=('merge\n2×2 patches', '#fdd9a0'), unmerges=('unmerge\n2×2 patches\n+ skip', '#fdd9a0'))
+
+# %% ../nbs/04_model.ipynb #1f4c8d27
+def draw_model(
+    c:ModelConfig,
+    n_input:int, # frames given
+    n_target:int # frames to predict
+): # the matplotlib figure
+    "Figure 9: the model as its configuration says, with the shapes that flow through it in training"
+    import matplotlib.pyplot as plt
+    shapes = {name: shape for name, (_, shape) in _parts(c, n_input, n_target).items()}
+    shown = [name for name in shapes if not name.startswith('middle') or name == f'middle.{c.global_blocks-1}']  # one box for all global blocks
+    level = {name: int(math.log2(c.grid**2/shapes[name][1]))//2 for name in shown}
+    place = {name: (1.4*x, -1.5*level[name]) for x, name in enumerate(shown, 1)}
+    figure, axis = plt.subplots(figsize=(1.3*len(shown) + 2.6, 1.5*c.merges + 1.7), layout='constrained', facecolor='white')
+
+    def box(x, y, text, color, shape):
+        axis.add_patch(plt.Rectangle((x-.55, y-.38), 1.1, .76, facecolor=color, edgecolor='black', lw=.8))
+        axis.text(x, y, text, ha='center', va='center', fontsize=8)
+        axis.text(x, y-.44, '×'.join(map(str, shape)), ha='center', va='top', fontsize=8, color='#a00000')
+    def arrow(start, end, dy=0., style='-'):
+        axis.annotate('', (end[0]-.55, end[1]+dy), (start[0]+.55, start[1]+dy), arrowprops=dict(arrowstyle='-|>', color='black', shrinkA=0, shrinkB=0, linestyle=style))
+
+    first, last = (0, 0), (1.4*(len(shown)+1), 0)
+    box(*first, 'the frames\nso far', 'white', (n_input + n_target - 1, 3, SIZE, SIZE))
+    box(*last, 'the frames\nafter them', 'white', (n_target, 3, SIZE, SIZE))
+    for name, (x, y) in place.items(): box(x, y, *_look(c)[name.split('.')[0]], shapes[name])
+    path = [first, *place.values(), last]
+    for start, end in zip(path, path[1:]): arrow(start, end)
+    for l in range(c.merges): arrow(place[f'encoder.{l}.{c.local_blocks-1}'], place[f'unmerges.{c.merges-1-l}'], .2, '--')
+    axis.text(-.55, -1.5*c.merges, 'a block: causal attention over time,\nattention over patches, MLP,\neach with a residual path\n', va='center', fontsize=8)
+    axis.text(-.55, -1.5*c.merges - .38, 'frames × patches × width', fontsize=8, color='#a00000')
+    axis.axis('off'); axis.set_aspect('equal'); axis.autoscale_view()
+    plt.close(figure)
+    return figure
