@@ -325,11 +325,11 @@ def draw_model(
     figure, axis = plt.subplots(figsize=(1.3*len(shown) + 2.6, 1.5*c.merges + 1.7), layout='constrained', facecolor='white')
 
     def box(x, y, text, color, shape):
-        axis.add_patch(plt.Rectangle((x-.55, y-.38), 1.1, .76, facecolor=color, edgecolor='black', lw=.8))
+        axis.add_patch(plt.Rectangle((x-.6, y-.38), 1.2, .76, facecolor=color, edgecolor='black', lw=.8))
         axis.text(x, y, text, ha='center', va='center', fontsize=8)
         axis.text(x, y-.44, '×'.join(map(str, shape)), ha='center', va='top', fontsize=8, color='#a00000')
     def arrow(start, end, dy=0., style='-'):
-        axis.annotate('', (end[0]-.55, end[1]+dy), (start[0]+.55, start[1]+dy), arrowprops=dict(arrowstyle='-|>', color='black', shrinkA=0, shrinkB=0, linestyle=style))
+        axis.annotate('', (end[0]-.6, end[1]+dy), (start[0]+.6, start[1]+dy), arrowprops=dict(arrowstyle='-|>', color='black', shrinkA=0, shrinkB=0, linestyle=style))
 
     first, last = (0, 0), (1.4*(len(shown)+1), 0)
     box(*first, 'the frames\nso far', 'white', (n_input + n_target - 1, 3, SIZE, SIZE))
@@ -338,8 +338,8 @@ def draw_model(
     path = [first, *place.values(), last]
     for start, end in zip(path, path[1:]): arrow(start, end)
     for l in range(c.merges): arrow(place[f'encoder.{l}.{c.local_blocks-1}'], place[f'unmerges.{c.merges-1-l}'], .2, '--')
-    axis.text(-.55, -1.5*c.merges, 'a block: causal attention over time,\nattention over patches, MLP,\neach with a residual path\n', va='center', fontsize=8)
-    axis.text(-.55, -1.5*c.merges - .38, 'frames × patches × width', fontsize=8, color='#a00000')
+    axis.text(-.6, -1.5*c.merges, 'a block: causal attention over time,\nattention over patches, MLP,\neach with a residual path\n', va='center', fontsize=8)
+    axis.text(-.6, -1.5*c.merges - .38, 'frames × patches × width', fontsize=8, color='#a00000')
     axis.axis('off'); axis.set_aspect('equal'); axis.autoscale_view()
     plt.close(figure)
     return figure
