@@ -543,7 +543,7 @@ def training_data(
     chosen = np.linspace(0, len(held_out)-1, min(n, len(held_out))).astype(int)
     return data, [task.clip(held_out[i]) for i in chosen]
 
-# %% ../nbs/05_training.ipynb #524edeb5
+# %% ../nbs/05_training.ipynb #75eac931
 class Run:
     "A run: its data, its model, and how far it is"
     def __init__(self, config:Config):
@@ -559,7 +559,7 @@ class Run:
         self.mean = deepcopy(self.model).requires_grad_(False) if self.recipe.ema else self.model
         self.optimizers = optimizers(self.model, self.recipe)
         self.state = restore(kept, config.run/'checkpoint.pt', self.model, self.mean, self.optimizers)
-        self.state.update(n_train=len(self.data), device=device_name(self.device), **provenance())
+        self.state.update(n_train=len(self.data), device=(f'{processes()} × ' if processes() > 1 else '') + device_name(self.device), **provenance())
         self.predict = as_trained(self.model, self.device)
         self.unread, self.losses, self.loss, self.rate, self.since = [], [], float('nan'), 0., time.time()
 
