@@ -1,9 +1,10 @@
 "Wrong inputs to a run: each ends in one line that says what to do, and leaves nothing behind."
-import subprocess, sys
+import json, os, resource, signal, subprocess, sys, time
 from pathlib import Path
-import pytest
+import pytest, torch
+from everything_is_video.generation import predict
 from everything_is_video.samples import make_sample
-from everything_is_video.training import main
+from everything_is_video.training import main, read_config
 
 REPOSITORY = Path(__file__).parents[1]
 
@@ -16,7 +17,7 @@ def refused(capsys, *arguments):
 
 @pytest.mark.parametrize('flag, value, expected', [
     ('--task', 'mnist', "task='mnist': no such task; there are"),
-    ('--preset', 'huge', "preset='huge': no such preset; there are paper, small, tiny"),
+    ('--preset', 'huge', "preset='huge': no such preset; there are paper, paper-small, fast, small, tiny"),
     ('--source', 'png', "source='png': task cifar10 has no such source; it has official, jpeg, sample"),
     ('--source', 'official', 'no such folder; set data_dir'),
     ('--device', 'cuda:99', 'not on this machine'),
@@ -61,17 +62,109 @@ def test_papermill_refuses_a_wrong_type(tmp_path):
     assert ended.returncode != 0
     assert ended.stderr.strip().splitlines()[-1] == "seed='seven' must be of type int, not str"
 
-def test_killed_run_goes_on(tmp_path):
-    "A process ended by SIGKILL in the middle of its work, started again with the same command"
-    import torch
-    command = lambda name: [sys.executable, '-m', 'everything_is_video.training', '--source', 'sample-100', '--preset', 'tiny', '--steps', '45',
-                            '--data_dir', str(tmp_path), '--run_dir', str(tmp_path/name)]
-    weights = lambda name: torch.load(tmp_path/name/'checkpoint.pt', weights_only=True)['model']
-    subprocess.run(command('whole'), check=True, capture_output=True, cwd=REPOSITORY)
-    process = subprocess.Popen(command('killed'), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, cwd=REPOSITORY)
-    import time
-    while not (tmp_path/'killed/checkpoint.pt').exists() and process.poll() is None: time.sleep(.02)
-    process.kill()
-    process.wait()
-    subprocess.run(command('killed'), check=True, capture_output=True, cwd=REPOSITORY)
-    for a, b in zip(weights('whole').values(), weights('killed').values()): assert torch.equal(a, b)
+def command(folder, name, *more):
+    "A short run from the command line"
+    return [sys.executable, '-m', 'everything_is_video.training', '--source', 'sample-100', '--preset', 'tiny', '--steps', '45', '--device', 'cpu',
+            '--data_dir', str(folder), '--run_dir', str(folder/name), *more]
+
+def finish(folder, name, *more, **options):
+    "Run it to its end"
+    return subprocess.run(command(folder, name, *more), cwd=REPOSITORY, capture_output=True, text=True, **options)
+
+def interrupt(folder, name, what, checkpoints=1):
+    "Start it, and send a signal as soon as it has written some checkpoints"
+    process, path, times = subprocess.Popen(command(folder, name), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, cwd=REPOSITORY), folder/name/'checkpoint.pt', set()
+    before = path.stat().st_mtime_ns if path.exists() else None
+    while process.poll() is None and len(times - {before}) < checkpoints:
+        time.sleep(.01)
+        if path.exists(): times.add(path.stat().st_mtime_ns)
+    process.send_signal(what)
+    return process.communicate()[0], process.returncode
+
+def same_weights(one, other):
+    one, other = (torch.load(run/'checkpoint.pt', weights_only=True)['model'] for run in (one, other))
+    return all(torch.equal(one[name], other[name]) for name in one)
+
+@pytest.fixture(scope='module')
+def whole(tmp_path_factory):
+    "A run that nothing disturbed, and beside it the place for others"
+    folder = tmp_path_factory.mktemp('runs')
+    assert finish(folder, 'whole').returncode == 0
+    return folder/'whole'
+
+def test_killed_run_goes_on(whole):
+    "Processes ended by SIGKILL in the middle of their work, started again with the same command; the notebook does this 50 times"
+    for _ in range(2): assert interrupt(whole.parent, 'killed', signal.SIGKILL)[1] == -signal.SIGKILL
+    assert finish(whole.parent, 'killed').returncode == 0
+    assert same_weights(whole, whole.parent/'killed')
+
+@pytest.mark.parametrize('what', [signal.SIGINT, signal.SIGTERM])
+def test_asked_to_stop(whole, what):
+    "Ctrl-C: the run validates and saves, can be scored as it is, and goes on when started again"
+    run = whole.parent/what.name
+    said, code = interrupt(whole.parent, run.name, what)
+    assert code == 130 and 'stopped as asked after step' in said.splitlines()[-1]
+    step = torch.load(run/'checkpoint.pt', weights_only=True)['state']['step']
+    assert 15 <= step < 45 and f',{step}' in ',' + (run/'log.csv').read_text().splitlines()[-1]
+    config = json.loads((run/'config.json').read_text())
+    predict(read_config({**{k: v for k, v in config.items() if k != 'recipe'}, 'data_dir': str(whole.parent), 'run_dir': str(run)}))
+    assert json.loads((run/'metrics.json').read_text())['steps'] == step
+    assert finish(whole.parent, run.name).returncode == 0
+    assert same_weights(whole, run)
+
+def test_full_disk(whole):
+    "A checkpoint that cannot be written ends the run in one line and leaves the one before it; a limit on the size of files stands for the full disk"
+    run, limit = whole.parent/'full', (whole/'best.safetensors').stat().st_size + 1000
+    interrupt(whole.parent, 'full', signal.SIGINT)
+    before = (run/'checkpoint.pt').read_bytes()
+    assert len(before) > limit
+    ended = finish(whole.parent, 'full', preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit)))
+    assert ended.returncode == 1
+    assert ended.stderr.splitlines() == [f'{run}/checkpoint.pt: cannot be written (File too large); what was there before is kept']
+    assert (run/'checkpoint.pt').read_bytes() == before and not list(run.glob('part-*'))
+    assert finish(whole.parent, 'full').returncode == 0
+    assert same_weights(whole, run)
+
+LOSSES = """import json, sys
+from everything_is_video.training import Trainer, joined, rank, read_config
+with joined():
+    trainer = Trainer(read_config(dict(source='sample-100', preset='tiny', steps=10, device='cpu', data_dir=sys.argv[1], run_dir=sys.argv[2])))
+    for _ in range(10): trainer.step()
+    trainer.look()
+    if rank() == 0: json.dump(trainer.losses, open(sys.argv[2] + '.json', 'w'))
+"""
+
+def torchrun(n, *command):
+    return subprocess.run([sys.executable, '-m', 'torch.distributed.run', '--standalone', '--nproc_per_node', str(n), *command], cwd=REPOSITORY, capture_output=True, text=True)
+
+def test_two_processes_train_like_one(tmp_path):
+    "Each with half of every batch: the same losses up to rounding, which the optimiser enlarges a little at each step"
+    script, losses = tmp_path/'losses.py', {}
+    script.write_text(LOSSES)
+    for name, start in ('one', lambda *a: subprocess.run([sys.executable, *a], cwd=REPOSITORY, check=True)), ('two', lambda *a: torchrun(2, *a)):
+        start(str(script), str(tmp_path), str(tmp_path/name))
+        losses[name] = json.loads((tmp_path/f'{name}.json').read_text())
+    assert losses['one'] == pytest.approx(losses['two'], rel=1e-3)
+    assert losses['one'][0] == pytest.approx(losses['two'][0], rel=1e-6) and losses['one'][0] != losses['one'][9]
+
+def test_two_processes_stop_together(tmp_path):
+    "A time budget ends both at the same step; one of them writes and predicts; a batch that cannot be shared is refused"
+    arguments = ['-m', 'everything_is_video.training', '--source', 'sample-100', '--preset', 'tiny', '--device', 'cpu', '--data_dir', str(tmp_path)]
+    ended = torchrun(2, *arguments, '--minutes', '.03', '--run_dir', str(tmp_path/'run'))
+    assert ended.returncode == 0, ended.stderr
+    metrics = json.loads((tmp_path/'run/metrics.json').read_text())
+    assert metrics['device'].startswith('2 × CPU') and metrics['train_seconds'] >= 1.8
+    ended = torchrun(2, *arguments, '--batch_size', '7', '--run_dir', str(tmp_path/'odd'))
+    assert ended.returncode != 0 and 'batch_size=7: must be a multiple of the 2 processes' in ended.stderr and not (tmp_path/'odd').exists()
+
+def test_bare_machine(tmp_path):
+    "A machine that trains needs nothing but torch, numpy, pillow, matplotlib, safetensors and tqdm"
+    (tmp_path/'sitecustomize.py').write_text("""import sys
+class Absent:
+    def find_spec(self, name, path=None, target=None):
+        if name.partition('.')[0] in %r: raise ModuleNotFoundError(f'No module named {name!r}', name=name)
+sys.meta_path.insert(0, Absent())
+""" % ('fastcore execnb nbdev papermill IPython pandas librosa pytesseract scipy sklearn torchvision torchmetrics rapidfuzz einops av numba transformers'.split(),))
+    ended = finish(tmp_path, 'run', '--steps', '2', env={**os.environ, 'PYTHONPATH': f'{tmp_path}:{REPOSITORY}'})
+    assert ended.returncode == 0, ended.stderr
+    assert (tmp_path/'run/predictions.npz').exists()
