@@ -5,7 +5,7 @@ BIN := .venv/bin
 PAPERMILL := $(BIN)/papermill --log-output --no-progress-bar
 export PYTHON PIP_ARGS
 
-.PHONY: help setup demo test figures table2 prepare
+.PHONY: help setup demo test figures table2 runs prepare
 
 help: ## list the targets
 	@grep -hE '^[a-z0-9]+:.*## ' Makefile | sed -E 's/^([a-z0-9]+):.*## /  make \1\t/' | expand -t 18
@@ -41,6 +41,10 @@ figures: setup ## make the figures again, into figures/
 
 table2: setup ## write Tables 1 and 2 again, from the committed summaries of runs
 	$(PAPERMILL) nbs/table2.ipynb /dev/null
+
+# A run that was stopped goes on; runs/campaign.csv lists them all. `python -m everything_is_video.campaign --list` only lists.
+runs: setup ## execute the runs of the table that are not yet done, in order (Ctrl-C stops; again goes on)
+	@$(BIN)/python -m everything_is_video.campaign
 
 # nbs/index.ipynb is the README; its links and pictures begin with ../, so that they work from nbs/ as well.
 prepare: setup ## for developers: write the package and README.md from the notebooks, and clean the notebooks
