@@ -17,7 +17,7 @@ import torch
 from .frames import UserError
 from .model import ModelConfig, VideoModel, flops
 from .tasks import TASKS
-from .training import PRESETS, Config, Muon, Recipe, optimizers, pick_device, read_config, step_loss
+from .training import PRESETS, Config, Muon, Recipe, autocast, optimizers, pick_device, read_config, step_loss
 
 # %% ../nbs/11_campaign.ipynb #c1100011
 def fit_recipe(
@@ -99,7 +99,7 @@ def training_rate(
     steps = optimizers(model, recipe)
     frames = torch.rand(recipe.batch_size, shape.n_input + shape.n_target, 3, 64, 64, device=device)
     def step():
-        with torch.autocast(device.type, torch.bfloat16, enabled=device.type == 'cuda'): prediction = model(frames[:, :-1], shape.n_target)
+        with autocast(device, recipe.model.K): prediction = model(frames[:, :-1], shape.n_target)
         step_loss(prediction, frames[:, -shape.n_target:], recipe, 1.).backward()
         for optimizer in steps:
             optimizer.step()
@@ -194,7 +194,7 @@ def memory_bytes(
     "Memory of training: parameters, gradients, the optimiser's state, a mean of the weights, a batch's activations"
     shape, (model, steps) = TASKS[task], _meta(recipe)
     parameters = sum(p.numel() for p in model.parameters())
-    state = parameters*(getattr(recipe, 'ema', 0) > 0) + sum(p.numel()*(1 if isinstance(o, Muon) else 2) for o in steps for g in o.param_groups for p in g['params'])
+    state = parameters*(recipe.ema > 0) + sum(p.numel()*(1 if isinstance(o, Muon) else 2) for o in steps for g in o.param_groups for p in g['params'])
     clip = activation_bytes(recipe.model, shape.n_input + shape.n_target - 1, shape.n_target, bf16) + LOSS_BYTES*shape.n_target
     return parameters*(10 if bf16 else 8) + 4*state + recipe.batch_size*clip
 
