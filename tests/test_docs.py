@@ -63,7 +63,8 @@ class Browser:
 
 @pytest.fixture(scope='module')
 def site(tmp_path_factory):
-    "The folder of the site, built from these notebooks"
+    "The folder of the site: the one `make docs` has just built, or one built here from these notebooks"
+    if built := os.environ.get('EIV_SITE'): return (ROOT/built).resolve()
     folder = tmp_path_factory.mktemp('site')/'_docs'
     subprocess.run([sys.executable, ROOT/'.ci'/'docs', folder], check=True, env={**os.environ, 'PYTHONPATH': str(ROOT)})
     return folder
