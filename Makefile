@@ -5,7 +5,7 @@ BIN := .venv/bin
 PAPERMILL := $(BIN)/papermill --log-output --no-progress-bar
 export PYTHON PIP_ARGS
 
-.PHONY: help setup demo test figures table2 runs prepare
+.PHONY: help setup demo test bench figures table2 runs docs prepare
 
 help: ## list the targets
 	@grep -hE '^[a-z0-9]+:.*## ' Makefile | sed -E 's/^([a-z0-9]+):.*## /  make \1\t/' | expand -t 18
@@ -45,6 +45,10 @@ table2: setup ## write Tables 1 and 2 again, from the committed summaries of run
 # A run that was stopped goes on; runs/campaign.csv lists them all. `python -m everything_is_video.campaign --list` only lists.
 runs: setup ## execute the runs of the table that are not yet done, in order (Ctrl-C stops; again goes on)
 	@$(BIN)/python -m everything_is_video.campaign
+
+docs: setup ## write the notebooks and the API as a site, _docs/index.html, and open its pages in a headless Chromium, where there is one
+	$(BIN)/python .ci/docs _docs
+	EIV_SITE=_docs $(BIN)/pytest -q -s tests/test_docs.py
 
 # nbs/index.ipynb is the README; its links and pictures begin with ../, so that they work from nbs/ as well.
 prepare: setup ## for developers: write the package and README.md from the notebooks, and clean the notebooks
