@@ -4,7 +4,8 @@
 
 # %% auto #0
 __all__ = ['ocr', 'closest_word', 'read_labels', 'nearest_word', 'psnr', 'ssim', 'Estimate', 'bootstrap', 'accuracy', 'f1', 'iou',
-           'box_ious', 'cdc', 'colorfulness', 'colorfulness_lab', 'Predictions', 'load_predictions', 'measure', 'score']
+           'box_ious', 'cdc', 'colorfulness', 'colorfulness_lab', 'Predictions', 'load_predictions', 'measure',
+           'write_scores', 'score']
 
 # %% ../nbs/07_metrics.ipynb #d31a5f43
 import json, os, re, tempfile
@@ -331,15 +332,23 @@ def measure(
     return found
 
 # %% ../nbs/07_metrics.ipynb #bbff33dc
-def score(
-    run_dir # a run's folder
-)->dict: # what its metrics.json now says
-    "Measure a run's saved frames and write `metrics`, their 95 % `intervals` and `n`, the number of clips, into its metrics.json"
-    predictions, path = load_predictions(run_dir), Path(run_dir)/'metrics.json'
-    found = measure(predictions)
+def write_scores(
+    run_dir,    # a run's folder
+    found:dict, # name -> Estimate or number
+    n:int       # test clips
+)->dict: # what metrics.json now says
+    "Write `metrics`, their 95 % `intervals` and `n` into a run's metrics.json"
+    path = Path(run_dir)/'metrics.json'
     result = json.loads(path.read_text()) if path.is_file() else {}
-    result |= {'n': len(predictions.frames),
+    result |= {'n': n,
                'metrics': {k: round(getattr(v, 'mean', v), 6) for k, v in found.items()},
                'intervals': {k: [round(v.low, 6), round(v.high, 6)] for k, v in found.items() if isinstance(v, Estimate)}}
     write_json(path, result)
     return result
+
+def score(
+    run_dir # a run's folder
+)->dict: # what its metrics.json now says
+    "Measure a run's saved frames and write the measures into its metrics.json"
+    predictions = load_predictions(run_dir)
+    return write_scores(run_dir, measure(predictions), len(predictions.frames))

@@ -56,7 +56,8 @@ def join_seeds(
 )->list: # one dict for each set of runs, with 'seeds' and 'minutes'
     "One entry for runs that differ in their seed alone"
     if runs.empty: return []
-    runs = runs.assign(minutes=[round(s/60, 1 if s < 60 else None) for s in runs.train_seconds])
+    used = pd.Series([round(s/60, 1 if s < 60 else None) for s in runs.train_seconds], runs.index)
+    runs = runs.assign(minutes=runs.budget.fillna(used) if 'budget' in runs else used)
     groups = runs.groupby(['task', 'model', 'dataset', 'preset', 'minutes', 'device', 'n'], dropna=False)
     return [{**group.iloc[0], **group.mean(numeric_only=True), 'seeds': sorted(group.seed)} for _, group in groups]
 
@@ -84,7 +85,9 @@ def _run_row(
     "A run as a row of Table 2"
     name = 'this project' if run['model'] == 'ours' else f'{run["model"]}, this project'
     seeds = ', '.join(map(str, run['seeds']))
-    how = f'{run["preset"]}, {run["minutes"]:g} min, {run["device"]}, seed{"s" if len(run["seeds"]) > 1 else ""} {seeds}, n = {run["n"]:,.0f}'
+    used, early = run['train_seconds']/60, run['train_seconds']/60 < .98*run.get('budget', np.nan)   # only baselines stop early
+    spent = 'nothing to train' if not used else f'{used:.1f} of {run["minutes"]:g} min (stopped early)' if early else f'{run["minutes"]:g} min'
+    how = f'{run["preset"]}, {spent}, {run["device"]}, seed{"s" if len(run["seeds"]) > 1 else ""} {seeds}, n = {run["n"]:,.0f}'
     return {'Task': '', 'Dataset': run['dataset'], 'Model': name, **row_cells(run), 'Run': how}
 
 def table2(
@@ -166,9 +169,9 @@ def confusion(
     read:list,   # N lists of at most one label, as read
     wanted:list, # N lists of one label, the truth
     most:int=20  # show the labels that occur most often
-)->pd.DataFrame: # square: a row for each true label, a column for each label read; the label '' is nothing read
+)->pd.DataFrame: # square: a row for each true label, a column for each label read; '(nothing)' is the label of no answer
     "How often each label is read for each"
-    pairs = [(w[0], r[0] if r else '') for r, w in zip(read, wanted, strict=True)]
+    pairs = [(w[0], r[0] if r else '(nothing)') for r, w in zip(read, wanted, strict=True)]
     often = Counter(label for pair in pairs for label in pair)
     labels = sorted(sorted(often), key=often.get, reverse=True)[:most]
     counts = Counter(pairs)
@@ -181,7 +184,7 @@ def most_confused(
     n:int=5      # how many pairs
 )->pd.DataFrame: # wanted, read, times
     "The most frequent wrong answers"
-    wrong = Counter((w[0], r[0] if r else '') for r, w in zip(read, wanted, strict=True) if r != w)
+    wrong = Counter((w[0], r[0] if r else '(nothing)') for r, w in zip(read, wanted, strict=True) if r != w)
     ranked = sorted(wrong, key=lambda pair: (-wrong[pair], pair))[:n]
     return pd.DataFrame([(*pair, wrong[pair]) for pair in ranked], columns=['wanted', 'read', 'times'])
 
