@@ -83,6 +83,16 @@ def predict_clips(
     return *map(np.concatenate, zip(*frames)), examples
 
 # %% ../nbs/06_generation.ipynb #c52d90ae
+def _row(
+    given,     # frames (n_input, 3, 64, 64) uint8
+    generated, # frames (n_target, 3, 64, 64) uint8
+    most:int=6 # of a longer answer show so many frames, and as many of what was given
+)->tuple: # frames to show, and how many of them were given
+    "The end of what was given and a single frame, or some of each where many are generated"
+    if len(generated) == 1: given = given[-11:]
+    else: given, generated = (f[np.unique(np.linspace(0, len(f)-1, most).astype(int))] for f in (given[:-1], generated))
+    return np.concatenate([given, generated]), len(given)
+
 def keep_predictions(
     run,      # a run folder
     complete, # function: B clips -> their target frames, (B, n_target, 3, 64, 64) uint8
