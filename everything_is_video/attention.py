@@ -68,7 +68,7 @@ def attention_maps(
     recorded, B, T = record_attention(model, frames, n), frames.shape[0], frames.shape[1] - 1
     return temporal_attention(recorded, B, n).float().cpu(), spatial_attention(recorded, B, T, model.config.grid)
 
-# %% ../nbs/10_attention.ipynb #cda4e161
+# %% ../nbs/10_attention.ipynb #0384f0ce
 def _strip(frames, temporal, spatial, colours, gap=2, band=14):
     "One line of the picture: the temporal band, the frames, the frames under their heat maps"
     time, space = colours
@@ -89,7 +89,7 @@ def show_attention(
     spatial,          # for each video (T, grid, grid) weights
     titles=None,      # a title above each video
     frame_size=.62,   # width of a frame, in inches
-    columns:int=21    # at most so many frames a line
+    columns:int=22    # at most so many frames a line
 ): # the matplotlib figure
     "Videos with where the model looked: between frames above them, within frames over them"
     import matplotlib.pyplot as plt
@@ -99,6 +99,7 @@ def show_attention(
     spatial = [np.asarray(s)*s.shape[-1]**2 for s in spatial]  # 1: as much as every patch on average
     most = max(np.max(np.asarray(t)) for t in temporal), max(np.max(s) for s in spatial)
     colours = [ScalarMappable(Normalize(0, top), name) for top, name in zip(most, ('YlGnBu', 'inferno'))]
+    digits = int(most[0] < .1)  # of the percentages
     lines = [(i, start) for i, video in enumerate(videos) for start in range(0, len(video), columns)]
     width = min(columns, max(map(len, videos)))
     figure, axes = plt.subplots(len(lines), 1, figsize=(width*frame_size + .9, len(lines)*(2.45*frame_size + .25*bool(titles))),
@@ -109,7 +110,7 @@ def show_attention(
         axis.set_xlim(-.5, width*(SIZE + 2) - 2.5)
         axis.axis('off')
         for t, weight in enumerate(weights):
-            axis.text(t*(SIZE + 2) + SIZE/2, 6.5, f'{weight:.0%}', ha='center', va='center', fontsize=6.5, color='white' if weight > .6*most[0] else 'black')
+            axis.text(t*(SIZE + 2) + SIZE/2, 6.5, f'{weight:.{digits}%}', ha='center', va='center', fontsize=6.5, color='white' if weight > .6*most[0] else 'black')
         if 0 < (given := n_input[i] - start) < len(frames): axis.axvline(given*(SIZE + 2) - 1.5, color='red', lw=2)
         if titles and not start: axis.set_title(titles[i], fontsize=8, loc='left')
     for colour, label in zip(colours, ('temporal weight', 'spatial weight (1: even)')):
