@@ -278,7 +278,7 @@ def predict_labels(
         right.append(truth.numpy() - .5)
     return answers(np.concatenate(scores), vocabulary, learner.several), answers(np.concatenate(right), vocabulary, learner.several)
 
-# %% ../nbs/09_baselines.ipynb #44035095
+# %% ../nbs/09_baselines.ipynb #892dadd2
 EVALUATE_EVERY, PATIENCE, VALIDATE_ON = 50, 20, 512  # steps; evaluations without a rise; validation examples
 COLUMNS = 'step', 'seconds', 'loss', 'validation_accuracy', 'learning_rate'
 
@@ -295,14 +295,14 @@ def fit(
     start, step, losses, best, waited, writer = time.time(), 0, [], -1., 0, csv.writer(log)
     chosen = np.linspace(0, len(held_out) - 1, min(VALIDATE_ON, len(held_out))).astype(int)
     writer.writerow(COLUMNS)
-    while waited < PATIENCE:
+    while True:
         progress = min(1, (time.time() - start)/(60*minutes))
         if step and (step % EVALUATE_EVERY == 0 or progress == 1):
             value = accuracy(*predict_labels(learner, held_out, chosen)).mean()
             writer.writerow((step, round(time.time() - start, 1), np.mean(losses), value, rate))
             losses, waited = [], 0 if value > best else waited + 1
             if value > best: best, model = value, copy.deepcopy(learner.model)
-        if progress == 1 and step: break
+        if step and (progress == 1 or waited == PATIENCE): break
         rate = learning_rate(recipe, step, progress)
         losses.append(learner.learn(*train[batch_indices(len(train), recipe.batch_size, seed, step)], rate))
         step += 1
