@@ -4,12 +4,12 @@
 
 # %% auto #0
 __all__ = ['BETAS', 'SMALL', 'FREE', 'PRESETS', 'COLUMNS', 'gaussian_band', 'ssim_maps', 'ssim', 'ms_ssim', 'Renderer',
-           'batch_indices', 'Recipe', 'orthogonalise', 'Muon', 'optimizers', 'Config', 'read_config', 'notebook_config',
-           'write_whole', 'write_json', 'settings', 'flat', 'open_run', 'device_name', 'provenance', 'pick_device',
-           'autocast_pays', 'autocast', 'rank', 'processes', 'joined', 'agree', 'mean_over_processes',
-           'first_process_first', 'validation_ssim', 'step_loss', 'learning_rate', 'seed_step', 'update', 'follow',
-           'as_trained', 'save_checkpoint', 'read_checkpoint', 'restore', 'read_log', 'write_log', 'Progress',
-           'stop_requests', 'training_data', 'Run', 'Steps', 'Trainer', 'train', 'main']
+           'batch_indices', 'Recipe', 'orthogonalise', 'Muon', 'optimizers', 'Config', 'checked', 'read_config',
+           'notebook_parameters', 'notebook_config', 'write_whole', 'write_json', 'settings', 'flat', 'open_run',
+           'device_name', 'provenance', 'pick_device', 'autocast_pays', 'autocast', 'rank', 'processes', 'joined',
+           'agree', 'mean_over_processes', 'first_process_first', 'validation_ssim', 'step_loss', 'learning_rate',
+           'seed_step', 'update', 'follow', 'as_trained', 'save_checkpoint', 'read_checkpoint', 'restore', 'read_log',
+           'write_log', 'Progress', 'stop_requests', 'training_data', 'Run', 'Steps', 'Trainer', 'train', 'main']
 
 # %% ../nbs/05_training.ipynb #b4bc3722
 import argparse, csv, fcntl, io, json, os, platform, signal, subprocess, sys, threading, time
@@ -215,16 +215,25 @@ class Config:
                        minutes=self.minutes or recipe.minutes, batch_size=self.batch_size or recipe.batch_size or task.batch_size)
 
 # %% ../nbs/05_training.ipynb #5139b5f9
+def checked(
+    values:dict, # name -> value
+    kinds:dict   # name -> type
+)->dict: # the values; a whole number serves where a float is wanted
+    "Refuse unknown names and wrong types"
+    for name, value in values.items():
+        if name not in kinds: raise UserError(f'{name}={value!r}: no such parameter; there are {", ".join(kinds)}')
+        kind = kinds[name]
+        if type(value) is not kind and (kind, type(value)) != (float, int):
+            papermill = f' (papermill: -r {name} {value} instead of -p)' if kind is str else ''
+            raise UserError(f'{name}={value!r} must be of type {kind.__name__}, not {type(value).__name__}{papermill}')
+    return values
+
+# %% ../nbs/05_training.ipynb #0288aeef
 def read_config(
     values:dict # setting -> value
 )->Config:
     "Settings, checked: unknown names and wrong types are refused"
-    kinds = {f.name: f.type for f in fields(Config)}
-    for name, value in values.items():
-        if name not in kinds: raise UserError(f'{name}={value!r}: no such parameter; there are {", ".join(kinds)}')
-        kind = kinds[name]
-        if kind is float and type(value) is int: value = float(value)
-        if type(value) is not kind: raise UserError(f'{name}={value!r} must be of type {kind.__name__}, not {type(value).__name__}' + (f' (papermill: -r {name} {value} instead of -p)' if kind is str else ''))
+    values = checked(values, {f.name: f.type for f in fields(Config)})
     config = Config(**values)
     for name, allowed in ('task', TASKS), ('preset', PRESETS):
         if getattr(config, name) not in allowed: raise UserError(f'{name}={getattr(config, name)!r}: no such {name}; there are {", ".join(allowed)}')
@@ -233,12 +242,18 @@ def read_config(
     return config
 
 # %% ../nbs/05_training.ipynb #c324b0be
+def notebook_parameters(
+    variables:dict, # the notebook's globals(), before anything else is defined in it
+    **kinds         # name -> type of each parameter
+)->dict: # name -> value
+    "The parameters a notebook was given; every plain value counts, so that a misspelt name is found"
+    return checked({k: v for k, v in variables.items() if not k.startswith('_') and type(v) in (str, int, float, bool, type(None))}, kinds)
+
 def notebook_config(
     variables:dict # the notebook's globals(), before anything else is defined in it
 )->Config:
-    "The settings a notebook was given; every plain value counts, so that a misspelt name is found"
-    plain = {k: v for k, v in variables.items() if not k.startswith('_') and type(v) in (str, int, float, bool, type(None))}
-    return read_config(plain)
+    "The settings a notebook was given"
+    return read_config(notebook_parameters(variables, **{f.name: f.type for f in fields(Config)}))
 
 # %% ../nbs/05_training.ipynb #7e7c381f
 def write_whole(
