@@ -9,7 +9,7 @@ CHROMIUM = next(filter(None, map(shutil.which, ('chromium', 'chromium-browser', 
 pytestmark = pytest.mark.skipif(not CHROMIUM, reason='no chromium on the path: the site is not opened in a browser (apt install chromium)')
 NOTEBOOKS = sorted(p.stem for p in (ROOT/'nbs').glob('*.ipynb'))
 LOOK = '''Promise.allSettled([...document.images].map(i => i.decode())).then(() => JSON.stringify({
-    links: [...document.links].map(a => a.href), ids: [...document.querySelectorAll('[id]')].map(e => e.id),
+    title: document.querySelector('main h1')?.innerText, links: [...document.links].map(a => a.href), ids: [...document.querySelectorAll('[id]')].map(e => e.id),
     pictures: document.images.length, unseen: [...document.images].filter(i => !i.naturalWidth).map(i => i.src.slice(0, 120)),
     width: document.documentElement.scrollWidth - innerWidth, text: document.querySelector('main')?.innerText ?? ''}))'''
 
@@ -80,7 +80,7 @@ def pages(site):
 
 def test_every_notebook_has_a_page(pages):
     assert sorted(pages) == sorted(f'{n}.html' for n in [*NOTEBOOKS, 'api'])
-    assert [name for name, page in pages.items() if len(page['text']) < 300] == []
+    assert [name for name, page in pages.items() if len(page['text']) < 300 or not page['title']] == []
     assert {f'{n}.html' for n in NOTEBOOKS} <= {Path(l).name for l in pages['index.html']['links']}
 
 def test_no_broken_link(site, pages):
@@ -98,7 +98,7 @@ def test_no_script_error(pages): assert {n: p['errors'] for n, p in pages.items(
 
 def test_every_picture_is_shown(pages):
     assert {n: p['unseen'] for n, p in pages.items() if p['unseen']} == {}
-    assert sum(p['pictures'] for p in pages.values()) > len(NOTEBOOKS)
+    assert pages['index.html']['pictures'] and sum(p['pictures'] for p in pages.values()) > len(NOTEBOOKS)
 
 def test_no_network_is_needed(pages): assert {n: p['asked'] for n, p in pages.items() if p['asked']} == {}
 
