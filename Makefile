@@ -5,7 +5,7 @@ BIN := .venv/bin
 PAPERMILL := $(BIN)/papermill --log-output --no-progress-bar
 export PYTHON PIP_ARGS
 
-.PHONY: help setup demo test figures table2 prepare
+.PHONY: help setup demo test figures table2 bench prepare
 
 help: ## list the targets
 	@grep -hE '^[a-z0-9]+:.*## ' Makefile | sed -E 's/^([a-z0-9]+):.*## /  make \1\t/' | expand -t 18
@@ -41,6 +41,9 @@ figures: setup ## make the figures again, into figures/
 
 table2: setup ## write Tables 1 and 2 again, from the committed summaries of runs
 	$(PAPERMILL) nbs/table2.ipynb /dev/null
+
+bench: setup ## measure speed and memory (on a quiet machine), tables into figures/
+	$(PAPERMILL) nbs/benchmark.ipynb /dev/null
 
 # nbs/index.ipynb is the README; its links and pictures begin with ../, so that they work from nbs/ as well.
 prepare: setup ## for developers: write the package and README.md from the notebooks, and clean the notebooks
