@@ -50,6 +50,9 @@ docs: setup ## write the notebooks and the API as a site, _docs/index.html, and 
 	$(BIN)/python .ci/docs _docs
 	EIV_SITE=_docs $(BIN)/pytest -q -s tests/test_docs.py
 
+bench: setup ## measure speed and memory (on a quiet machine), tables into figures/
+	$(PAPERMILL) nbs/benchmark.ipynb /dev/null
+
 # nbs/index.ipynb is the README; its links and pictures begin with ../, so that they work from nbs/ as well.
 prepare: setup ## for developers: write the package and README.md from the notebooks, and clean the notebooks
 	$(BIN)/nbdev_export
