@@ -157,6 +157,7 @@ def show_row(
 ):
     "Print a run's row of Table 2 and where its picture is"
     run = read_run(run_dir)
+    if 'n' not in run: raise UserError(f'{run_dir}: not scored yet; run `papermill nbs/evaluate.ipynb -p run_dir {run_dir}`')
     row = _run_row(join_seeds(pd.DataFrame([run]))[0])
     print(f'{run["task"]}: {row["Dataset"]}\n{row["Run"]}')
     names = {'PSNR': 'PSNR (dB)', 'SSIM': 'SSIM (%)', 'F1': 'F1 (%)', 'Acc': 'accuracy (%)'}
