@@ -105,8 +105,8 @@ def keep_predictions(
     def save(part):
         with open(part, 'wb') as file: np.savez_compressed(file, frames=frames, targets=targets, examples=np.array(examples), meta=np.array(meta))
     write_whole(Path(run)/'predictions.npz', save)
-    shown = [(np.concatenate([(clip := task.clip(test[i])).frames[:clip.n_input], frames[i]]), clip.n_input) for i in np.linspace(0, len(test)-1, 6).astype(int)]
-    write_whole(Path(run)/'samples.png', lambda part: show(shown, columns=12).savefig(part, dpi=100, format='png'))
+    rows = [_row(task.clip(test[i]).frames[:task.n_input], frames[i]) for i in np.linspace(0, len(test)-1, 6).astype(int)]
+    write_whole(Path(run)/'samples.png', lambda part: show(rows).savefig(part, dpi=100, format='png'))
 
 # %% ../nbs/06_generation.ipynb #a081b681
 def predict(
