@@ -254,7 +254,7 @@ def show(
         strip = np.full((SIZE, width*(SIZE+gap)-gap, 3), 255, np.uint8)
         for t, f in enumerate(frames): strip[:, t*(SIZE+gap):t*(SIZE+gap)+SIZE] = f.transpose(1, 2, 0)
         axis.imshow(strip, interpolation='nearest'); axis.axis('off')
-        if 0 < n < len(frames): axis.axvline(n*(SIZE+gap)-gap/2-.5, color='red', lw=2)
+        if n and 0 < n < len(frames): axis.axvline(n*(SIZE+gap)-gap/2-.5, color='red', lw=2)
         if titles: axis.set_title(titles[i], fontsize=9, loc='left')
     plt.close(figure)
     return figure
