@@ -22,11 +22,10 @@ from torch.nn import functional as F
 from sklearn.linear_model import SGDClassifier
 from .frames import SIZE, UserError, draw_box, grey, tokenize
 from .tasks import TASKS, open_dataset
-from everything_is_video.training import (Config, batch_indices, device_name, learning_rate, open_run, pick_device, provenance,
+from everything_is_video.training import (Config, batch_indices, device_name, learning_rate, notebook_parameters, open_run, pick_device, provenance,
     write_json, write_whole)
 from .generation import keep_predictions
 from .metrics import accuracy, bootstrap, f1, score, write_scores
-from .results import check_parameters
 
 # %% ../nbs/09_baselines.ipynb #b0be088b
 @dataclass(frozen=True)
@@ -78,10 +77,7 @@ def baseline_config(
     variables:dict # setting -> value, or a notebook's globals() before anything else is defined in it
 )->BaselineConfig:
     "Settings, checked: unknown names and wrong types are refused"
-    plain = {k: v for k, v in variables.items() if not k.startswith('_') and type(v) in (str, int, float, bool, type(None))}
-    if type(plain.get('minutes')) is int: plain['minutes'] = float(plain['minutes'])
-    check_parameters(plain, **{f.name: f.type for f in fields(BaselineConfig)})
-    config = BaselineConfig(**plain)
+    config = BaselineConfig(**notebook_parameters(variables, **{f.name: f.type for f in fields(BaselineConfig)}))
     if config.model not in BASELINES: raise UserError(f'model={config.model!r}: no such baseline; there are {", ".join(BASELINES)}')
     if config.task not in (its := config.recipe.tasks): raise UserError(f'task={config.task!r}: {config.model} is no baseline of it; it is for {" and ".join(its)}')
     if config.minutes <= 0 or config.seed < 0: raise UserError(f'minutes={config.minutes:g}, seed={config.seed}: minutes must be above 0 and seed not below 0')

@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['COLUMNS', 'paper_table2', 'read_run', 'read_runs', 'join_seeds', 'row_cells', 'table2', 'to_markdown', 'to_latex',
            'write_table', 'put_table', 'show_row', 'confusion', 'most_confused', 'by_label', 'by_length',
-           'iou_by_frame', 'beside_truth', 'show_worst', 'check_parameters']
+           'iou_by_frame', 'beside_truth', 'show_worst']
 
 # %% ../nbs/08_results.ipynb #581348b2
 import json, re, sys
@@ -248,17 +248,6 @@ def show_worst(
     figure = show(rows, titles=titles, frame_size=.8)
     figure.set_figwidth(max(figure.get_figwidth(), 6))   # room for the titles
     return figure
-
-# %% ../nbs/08_results.ipynb #a7752bc4
-def check_parameters(
-    variables:dict, # the notebook's globals(), before anything else is defined in it
-    **kinds         # name -> type of each parameter
-):
-    "Refuse unknown parameters and wrong types"
-    for name, value in variables.items():
-        if name.startswith('_') or type(value) not in (str, int, float, bool, type(None)): continue
-        if name not in kinds: raise UserError(f'{name}={value!r}: no such parameter; there are {", ".join(kinds)}')
-        if type(value) is not kinds[name]: raise UserError(f'{name}={value!r} must be of type {kinds[name].__name__}, not {type(value).__name__}')
 
 # %% ../nbs/08_results.ipynb #f84db4cb
 if __name__ == '__main__' and '__file__' in globals():
