@@ -800,7 +800,7 @@ def _stamp(
     x, y = np.arange(w, dtype=np.float32)[None, box[1]], np.arange(h, dtype=np.float32)[box[0], None]
     x, y = _turn((x-u)/r, (y-v)/r, angle)
     distance = SHAPES[shape](x, y)*r
-    color = np.float32(255*_rgb(hue, .85, 1))*(.75 + .2*np.sin(np.pi*stripes*x))[..., None]
+    color = np.float32(255*_rgb(hue, .62, 1))*(.75 + .2*np.sin(np.pi*stripes*x))[..., None]  # never as red as a box
     image[box] += np.clip(.5 - distance, 0, 1)[..., None]*(color - image[box])
     mask[box] = distance < 0
     return mask

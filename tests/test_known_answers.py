@@ -8,11 +8,7 @@ from everything_is_video.tasks import TASKS, open_dataset
 
 def perfect(clips): return np.stack([clip.frames[clip.n_input:] for clip in clips])
 
-# In the sample, one test video has a target almost as red as the box (redness up to 196 of 255), and `read_box`, which takes what
-# is above 0.7 of the maximum, takes that for a part of it: the mean IoU of the true frames is 0.965.
-RED = pytest.mark.xfail(strict=True, reason='read_box takes a red target for a part of the red box: IoU of the true frames is 0.965')
-
-@pytest.mark.parametrize('name', [pytest.param(name, marks=RED if name == 'lasot' else ()) for name in TASKS])
+@pytest.mark.parametrize('name', TASKS)
 def test_perfect_predictions(tmp_path, name):
     task, run = TASKS[name], tmp_path/'run'
     run.mkdir()
