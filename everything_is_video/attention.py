@@ -82,6 +82,7 @@ def _strip(frames, temporal, spatial, colours, gap=2, band=14):
         strip[-SIZE:, x] = .5*grey(frame).transpose(1, 2, 0) + .5*heat
     return strip
 
+# %% ../nbs/10_attention.ipynb #5d7a1e90
 def show_attention(
     videos,           # B videos, (T+1, 3, 64, 64) uint8 each: the frames given, then the generated ones
     n_input,          # how many frames are given: a number, or one for each video

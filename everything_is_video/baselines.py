@@ -9,7 +9,7 @@ __all__ = ['BASELINES', 'EVALUATE_EVERY', 'PATIENCE', 'VALIDATE_ON', 'COLUMNS', 
            'keep_grey', 'mean_chroma', 'add_colour', 'complete_frames', 'run_baseline', 'main']
 
 # %% ../nbs/09_baselines.ipynb #83c22fdb
-import argparse, copy, csv, json, sys, time
+import copy, csv, json, sys, time
 from dataclasses import dataclass, fields
 from functools import partial
 from pathlib import Path
@@ -22,8 +22,8 @@ from torch.nn import functional as F
 from sklearn.linear_model import SGDClassifier
 from .frames import SIZE, UserError, draw_box, grey, tokenize
 from .tasks import TASKS, open_dataset
-from everything_is_video.training import (Config, batch_indices, device_name, learning_rate, notebook_parameters, open_run, pick_device, provenance,
-    write_json, write_whole)
+from .training import (Config, batch_indices, device_name, learning_rate, notebook_parameters, open_run, pick_device, provenance,
+    read_flags, write_json, write_whole)
 from .generation import keep_predictions
 from .metrics import accuracy, bootstrap, f1, score, write_scores
 
@@ -427,11 +427,8 @@ def main(
     arguments:list=None # the command line; None: this process's
 ):
     "Run a baseline from the command line; the flags are the settings' names"
-    parser = argparse.ArgumentParser(prog='python -m everything_is_video.baselines', description='Train a baseline and score its answers to the test set.')
-    for f in fields(BaselineConfig):
-        kind = (lambda text: text.lower() in ('1', 'true', 'yes')) if f.type is bool else f.type
-        parser.add_argument(f'--{f.name}', type=kind, default=f.default, help=f'default: {f.default!r}')
-    try: print(run_baseline(baseline_config(vars(parser.parse_args(arguments)))))
+    flags = read_flags(BaselineConfig, arguments, prog='python -m everything_is_video.baselines', description='Train a baseline and score its answers to the test set.')
+    try: print(run_baseline(baseline_config(flags)))
     except UserError as error: sys.exit(str(error))
 
 # %% ../nbs/09_baselines.ipynb #c649a48d

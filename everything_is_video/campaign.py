@@ -59,7 +59,7 @@ CLIPS = { # training clips of the official datasets
     'audiomnist': 36*10*50,                    # speakers of fold 0, digits, repetitions
     'clevrer': 219_918*9_000//20_000,          # ~ descriptive questions of 20,000 videos (Yi et al. 2020, section 3); 9,000 remain
     'tgif_qa': 39_392 - 3_939,                 # ~ Train_frameqa_question.csv
-    'lasot': 1_008*(2_830_000//1_120 - 95)//20, # ~ windows of 96 frames, one every 20, in sequences of a mean 2,527 (Fan et al. 2019, table 3)
+    'lasot': 1_008*(2_830_000//1_120 - 95)//20, # ~ windows of 96 frames, one every 20, in sequences of a mean 2,527 (Fan et al. 2019), not checked
     'colorization': 7_663 - 766}               # ~ as tinyvirat
 
 # %% ../nbs/11_campaign.ipynb #c1100021
@@ -134,7 +134,7 @@ def _read_json(path):
     except ValueError as error: raise UserError(f'{path}: not JSON ({error}); take it away to run this again') from None
 
 # %% ../nbs/11_campaign.ipynb #c1100026
-GPUS = { # TFLOP/s in bfloat16 without sparsity, TFLOP/s in float32, memory in GB; after NVIDIA's data sheet of each
+GPUS = { # TFLOP/s in bfloat16 without sparsity, TFLOP/s in float32, memory in GB; as remembered of NVIDIA's data sheets, not checked
     'T4': (8.1, 8.1, 16),       # T4 70W, 2019
     'A10G': (70, 35, 24),       # A10G, 2021
     'A100': (312, 19.5, 80),    # A100 80GB SXM, 2021

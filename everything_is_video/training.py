@@ -9,7 +9,8 @@ __all__ = ['BETAS', 'SMALL', 'FREE', 'PRESETS', 'COLUMNS', 'gaussian_band', 'ssi
            'device_name', 'provenance', 'pick_device', 'autocast_pays', 'autocast', 'rank', 'processes', 'joined',
            'agree', 'mean_over_processes', 'first_process_first', 'validation_ssim', 'step_loss', 'learning_rate',
            'seed_step', 'update', 'follow', 'as_trained', 'save_checkpoint', 'read_checkpoint', 'restore', 'read_log',
-           'write_log', 'Progress', 'stop_requests', 'training_data', 'Run', 'Steps', 'Trainer', 'train', 'main']
+           'write_log', 'Progress', 'stop_requests', 'training_data', 'Run', 'Steps', 'Trainer', 'train', 'read_flags',
+           'main']
 
 # %% ../nbs/05_training.ipynb #b4bc3722
 import argparse, csv, fcntl, io, json, os, platform, signal, subprocess, sys, threading, time
@@ -664,18 +665,27 @@ def train(
     return config.run
 
 # %% ../nbs/05_training.ipynb #d1844ab4
+def read_flags(
+    settings,       # a dataclass: its fields are the flags
+    arguments:list, # the command line; None: this process's
+    **about         # what argparse says of the program
+)->dict: # setting -> value
+    "The settings that a command line gives"
+    parser = argparse.ArgumentParser(**about)
+    for f in fields(settings):
+        kind = (lambda text: text.lower() in ('1', 'true', 'yes')) if f.type is bool else f.type
+        parser.add_argument(f'--{f.name}', type=kind, default=f.default, help=f'default: {f.default!r}')
+    return vars(parser.parse_args(arguments))
+
 def main(
     arguments:list=None # the command line; None: this process's
 ):
     "Train and predict from the command line; the flags are the settings' names"
-    parser = argparse.ArgumentParser(prog='python -m everything_is_video.training', description='Train a task and predict its test set.')
-    for f in fields(Config):
-        kind = (lambda text: text.lower() in ('1', 'true', 'yes')) if f.type is bool else f.type
-        parser.add_argument(f'--{f.name}', type=kind, default=f.default, help=f'default: {f.default!r}')
+    flags = read_flags(Config, arguments, prog='python -m everything_is_video.training', description='Train a task and predict its test set.')
     from everything_is_video.generation import predict
     try:
         with joined():
-            trainer = Trainer(read_config(vars(parser.parse_args(arguments))))
+            trainer = Trainer(read_config(flags))
             trainer.fit()
             if trainer.progress < 1: sys.exit(130) # asked to stop, as the shell says it of Ctrl-C
             if rank() == 0: print(predict(trainer.config))
