@@ -211,7 +211,7 @@ def plan(
             'minutes': recipe.minutes, 'passes': 60*recipe.minutes*rate/CLIPS[task], 'memory GB': memory_bytes(task, recipe, bf16)/1e9}
 
 # %% ../nbs/11_campaign.ipynb #c1100061
-COLUMNS = 'device', 'task', 'source', 'model', 'preset', 'minutes', 'seed', 'batch_size'
+COLUMNS = 'device', 'task', 'source', 'model', 'preset', 'minutes', 'seed', 'batch_size', 'steps'
 DEVICES = {'cpu': 'cpu', 'gpu': 'cuda'}
 
 def run_name(row:dict)->str:
@@ -237,8 +237,8 @@ def row_config(
 )->Config:
     "The settings of a row's run"
     if row['device'] not in DEVICES: raise UserError(f'device={row["device"]!r}: no such device; there are {", ".join(DEVICES)}')
-    try: numbers = {k: kind(row[k] or 0) for k, kind in (('minutes', float), ('seed', int), ('batch_size', int))}
-    except ValueError as error: raise UserError(f'minutes, seed and batch_size must be numbers ({error})') from None
+    try: numbers = {k: kind(row[k] or 0) for k, kind in (('minutes', float), ('seed', int), ('batch_size', int), ('steps', int))}
+    except ValueError as error: raise UserError(f'minutes, seed, batch_size and steps must be numbers ({error})') from None
     preset = {'preset': row['preset']} if row['model'] == 'ours' else {}
     return read_config(dict(task=row['task'], source=row['source'], run_dir=str(Path(folder)/run_name(row)), device=DEVICES[row['device']], **preset, **numbers))
 
@@ -247,7 +247,7 @@ def command(
     config:Config # its settings
 )->list:
     "The command line of a run"
-    names = ['task', 'source', 'minutes', 'seed', 'run_dir'] + ['preset', 'batch_size', 'device']*(row['model'] == 'ours')
+    names = ['task', 'source', 'minutes', 'seed', 'run_dir'] + ['preset', 'batch_size', 'steps', 'device']*(row['model'] == 'ours')
     flags = {k: getattr(config, k) for k in names} | {'data_dir': config.data} | ({} if row['model'] == 'ours' else {'model': row['model']})
     module = 'training' if row['model'] == 'ours' else 'baselines'
     return [sys.executable, '-m', f'everything_is_video.{module}', *(str(part) for k, v in flags.items() for part in (f'--{k}', v))]
@@ -270,7 +270,8 @@ def reached(
     path = config.run/'log.csv'
     rows = list(csv.DictReader(open(path))) if path.is_file() else []
     if not rows or 'step' not in rows[-1]: return 'at its beginning'
-    return f'step {int(rows[-1]["step"]):,}, {float(rows[-1]["seconds"])/60:.1f} of {config.recipe.minutes:g} minutes, validation SSIM {float(rows[-1]["validation_ssim"]):.3f}'
+    limits = f' of {config.steps:,}' if config.steps else '', '' if config.steps and not config.minutes else f' of {config.recipe.minutes:g}'
+    return f'step {int(rows[-1]["step"]):,}{limits[0]}, {float(rows[-1]["seconds"])/60:.1f}{limits[1]} minutes, validation SSIM {float(rows[-1]["validation_ssim"]):.3f}'
 
 def is_used(
     run # a run's folder
@@ -304,7 +305,7 @@ def status(
         made, metrics = _read_json(config.run/'config.json'), _read_json(config.run/'metrics.json')
     except UserError as error: return 'failed', f'failed: {error}'
     if differs := differing(row, config, made): return 'failed', f'failed: {config.run} was made with other settings ({differs}); move it away, or change the row'
-    spent = metrics.get('train_seconds', 0) + .1 >= 60*config.recipe.minutes
+    spent = metrics.get('train_seconds', 0) + .1 >= 60*config.recipe.minutes or 0 < config.steps <= metrics.get('steps', 0)
     if metrics and (spent or row['model'] != 'ours'): return 'done', headline(metrics)
     if row['device'] != device: return 'elsewhere', f'waits for a {row["device"].upper()}'
     if is_used(config.run): return 'used', 'running in another process'

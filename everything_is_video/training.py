@@ -342,9 +342,10 @@ def autocast_pays(
     device:torch.device,
     K:int # the model's width
 )->bool:
-    "Whether bfloat16 is the faster there: a GPU with bfloat16 units, or a CPU with bfloat16 products at a width from 256"
+    "Whether bfloat16 is the faster there: a GPU with bfloat16 units, or a CPU with bfloat16 products: at a width from 128 with AMX, from 256 with AVX-512"
     if device.type == 'cuda': return torch.cuda.is_bf16_supported(including_emulation=False)
-    return device.type == 'cpu' and K >= 256 and (torch.cpu._is_amx_tile_supported() or torch.cpu._is_avx512_bf16_supported())
+    if device.type != 'cpu': return False
+    return K >= 128 and torch.cpu._is_amx_tile_supported() or K >= 256 and torch.cpu._is_avx512_bf16_supported()
 
 def autocast(device:torch.device, K:int):
     "A `with` in which the model runs in bfloat16 where that pays"

@@ -38,8 +38,8 @@ sys.meta_path = [Bare if finder is PathFinder else finder for finder in sys.meta
 
 def test_campaign(tmp_path, capsys, monkeypatch):
     "Two runs, wrong rows, one without data, one for a GPU; then scored on a machine that can; then nothing is left to do"
-    path = write(tmp_path/'runs', 'cpu,mnist,sample-50,ours,tiny,.02,0,0', 'cpu,cifar10,sample-50,ours,tiny,.02,0,0', 'cpu,cifar10,sample-50,nobody,,.02,0,0',
-                 'cpu,cifar10,official,ours,tiny,.02,0,0', 'gpu,cifar10,sample-50,ours,paper,.02,0,0', 'cpu,sst2,sample-50,ours,tiny,.02,0,0')
+    path = write(tmp_path/'runs', 'cpu,mnist,sample-50,ours,tiny,.02,0,0,0', 'cpu,cifar10,sample-50,ours,tiny,.02,0,0,0', 'cpu,cifar10,sample-50,nobody,,.02,0,0,0',
+                 'cpu,cifar10,official,ours,tiny,.02,0,0,0', 'gpu,cifar10,sample-50,ours,paper,.02,0,0,0', 'cpu,sst2,sample-50,ours,tiny,.02,0,0,0')
     folder, runs = path.parent, ['cifar10-sample-50-tiny-0', 'sst2-sample-50-tiny-0']
     (bare := tmp_path/'bare').mkdir()
     (bare/'sitecustomize.py').write_text(BARE)
@@ -65,7 +65,7 @@ def test_campaign(tmp_path, capsys, monkeypatch):
 
 def test_interrupted(tmp_path):
     "Ctrl-C ends a run cleanly; the same command goes on where it was"
-    path = write(tmp_path/'runs', 'cpu,cifar10,sample-50,ours,tiny,60,0,0')
+    path = write(tmp_path/'runs', 'cpu,cifar10,sample-50,ours,tiny,60,0,0,0')
     run = path.parent/'cifar10-sample-50-tiny-0'
     def steps(): return [int(line.split(',')[0]) for line in (run/'log.csv').read_text().splitlines()[1:]] if (run/'log.csv').exists() else []
     def interrupt(after):
