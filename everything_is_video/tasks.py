@@ -4,12 +4,14 @@
 
 # %% auto #0
 __all__ = ['TASKS', 'Task', 'open_source', 'open_dataset', 'ImageClassification', 'TextClassification', 'AudioClassification',
-           'VideoClassification', 'VideoQA', 'FrameQA', 'ObjectTracking', 'Colorization', 'table1']
+           'VideoClassification', 'VideoQA', 'FrameQA', 'ObjectTracking', 'Colorization', 'moved', 'table1']
 
 # %% ../nbs/03_tasks.ipynb #c0db918d
 import re
+from dataclasses import replace
 from pathlib import Path
-from .frames import Clip, UserError, draw_box, grey, pad, tokenize
+import numpy as np
+from .frames import SIZE, Clip, UserError, draw_box, grey, pad, tokenize
 from .datasets import CIFAR10, CIFAR10JPEG, CLEVRER, FSDD, LaSOT, OTB, SST2, TGIFQA, AudioMNIST, Cached, TinyVIRAT
 from .samples import make_sample
 
@@ -26,12 +28,20 @@ class Task:
     output:str = 'word'   # how the target frames are read: 'word', 'words' (comma-separated), 'boxes' or 'video'
     sources:dict          # source -> the class that reads it; 'official' is the paper's dataset
     sample:tuple = None   # name and usual size of the generated sample, read as the official dataset
+    shift:int = 8         # augmentation moves an example's frames by at most so many pixels
+    mirror:bool = False   # and mirrors half of the examples; only where no answer depends on left and right
 
     def __init_subclass__(cls): TASKS[cls.name] = cls()
 
     def clip(self, example)->Clip:
         "An example of the dataset as a video"
         raise NotImplementedError
+
+    def augment(self, example, rng):
+        "A training example with its frames moved, and perhaps mirrored; its answer stays true"
+        if not len(example.frames): return example
+        frames = example.frames[..., ::-1] if self.mirror and rng.random() < .5 else example.frames
+        return replace(example, frames=moved(frames, *rng.integers(-self.shift, self.shift, 2, endpoint=True)))
 
 # %% ../nbs/03_tasks.ipynb #6b20b375
 def open_source(
@@ -76,6 +86,7 @@ class ImageClassification(Task):
     name, title, n_input, batch_size = 'cifar10', 'Image Classification', 2, 128
     sources = {'official': CIFAR10, 'jpeg': CIFAR10JPEG}
     sample = 'cifar10', 4_000
+    mirror = True
 
     def clip(self, example): return Clip(pad(list(example.frames), self.n_input), [example.answer], example.answer)
 
@@ -94,6 +105,7 @@ class AudioClassification(Task):
     name, title, n_input, batch_size = 'audiomnist', 'Audio Classification', 2, 256
     sources = {'official': AudioMNIST, 'fsdd': FSDD}
     sample = 'audiomnist', 1_000
+    shift = 4
 
     def clip(self, example): return Clip(pad(list(example.frames), self.n_input), [example.answer], example.answer)
 
@@ -133,14 +145,35 @@ class ObjectTracking(Task):
         boxed = [draw_box(f, b) if b[0] >= 0 else f for f, b in zip(example.frames, example.answer)]
         return Clip(pad([boxed[0], *example.frames[1:]], self.n_input), boxed, example.answer)
 
+    def augment(self, example, rng):
+        "Frames and boxes mirrored, and moved as far as every box stays inside"
+        frames, boxes = example.frames, np.array(example.answer)
+        there = boxes[:, 0] >= 0
+        if rng.random() < .5: frames, boxes[there] = frames[..., ::-1], np.abs([SIZE-1, 0, SIZE-1, 0] - boxes[there])[:, [2, 1, 0, 3]]
+        low, high = (-boxes[there, :2].min(0), SIZE-1 - boxes[there, 2:].max(0)) if there.any() else (-SIZE, SIZE)
+        step = rng.integers(np.maximum(low, -self.shift), np.minimum(high, self.shift), endpoint=True)
+        boxes[there] += np.tile(step, 2)
+        return replace(example, frames=moved(frames, *step), answer=boxes)
+
 # %% ../nbs/03_tasks.ipynb #d9ba5a72
 class Colorization(Task):
     "TinyVIRAT without its colours, then with them"
     name, title, n_input, n_target, batch_size, output = 'colorization', 'Video Colorization', 11, 10, 16, 'video'
     sources = {'official': TinyVIRAT}
     sample = 'tinyvirat', 300
+    mirror = True
 
     def clip(self, example): return Clip(pad(list(grey(example.frames)), self.n_input), list(example.frames))
+
+# %% ../nbs/03_tasks.ipynb #c82a2f2f
+def moved(
+    frames:np.ndarray, # (F, 3, 64, 64)
+    right:int,         # pixels; to the left if negative
+    down:int           # pixels; up if negative
+)->np.ndarray: # (F, 3, 64, 64)
+    "Frames moved by whole pixels; what comes in repeats the edge"
+    y, x = (np.clip(np.arange(SIZE) - d, 0, SIZE-1) for d in (down, right))
+    return frames[..., y[:, None], x]
 
 # %% ../nbs/03_tasks.ipynb #9d38b064
 def table1()->list: # a dict for each row

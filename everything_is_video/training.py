@@ -128,6 +128,7 @@ class Recipe:
     draw:float = 0.          # part of the budget, at the start, with cross-entropy of the pixels as the loss
     power:float = 1.         # the loss after that is 1 - MS-SSIM to this power (earned above: at 4 the likeliest word alone is best)
     ema:float = 0.           # decay a step of a mean of the weights, which is then what is validated and kept; 0: no mean (not measured yet)
+    augment:bool = False     # move and mirror the frames of training examples
     batch_size:int = 0       # clips a step; 0: the task's (Table 1)
     minutes:float = 7*24*60  # time budget: the paper's 7 days
     validate_every:int = 200 # steps between validations
@@ -589,7 +590,13 @@ class Run:
     def batch(self, step:int): # example numbers and clips
         "A step's batch, the same whenever it is asked for"
         examples = batch_indices(len(self.data), self.recipe.batch_size, self.config.seed, step).tolist()
-        return examples, [self.task.clip(self.data[i]) for i in examples[rank()::processes()]]
+        mine = range(rank(), len(examples), processes())
+        return examples, [self.task.clip(self.example(examples[place], step, place)) for place in mine]
+
+    def example(self, i:int, step:int, place:int):
+        "A training example as the recipe shows it at a place of a step's batch"
+        if not self.recipe.augment: return self.data[i]
+        return self.task.augment(self.data[i], np.random.default_rng((self.config.seed, step, place)))
 
 # %% ../nbs/05_training.ipynb #b0405e49
 class Steps(Run):
