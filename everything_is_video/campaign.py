@@ -380,7 +380,7 @@ def campaign(
             except KeyboardInterrupt:
                 say(f'stopped at {reached(config)}; the same command goes on there', last=True)
                 raise
-            state, text = status(row, folder, device) if ended else ('failed', f'failed: {last_line(config.run/"train.log")}')
+            state, text = status(row, folder, device) if ended or is_used(config.run) else ('failed', f'failed: {last_line(config.run/"train.log")}')
         if text == 'trained, not scored' and not only_list and (folder/name/'predictions.npz').is_file(): text = score_run(folder/name)
         say(text, last=True)
         states[name] = state

@@ -1,5 +1,5 @@
 "The campaign: runs that are not done are executed in order, a second call does nothing, and a stop loses nothing."
-import os, signal, subprocess, sys, time
+import json, os, signal, subprocess, sys, time
 from pathlib import Path
 from everything_is_video.campaign import COLUMNS, campaign, is_used, read_campaign, status
 
@@ -82,6 +82,15 @@ def test_interrupted(tmp_path):
     assert status(read_campaign(path)[0], path.parent, 'cpu')[1].startswith('stopped at step ')
     second = interrupt(first[-1])
     assert second[:len(first)] == first and len(second) > len(first)
+
+def test_side_by_side(tmp_path):
+    "Two processes at the same campaign share its runs: each run is trained once, and neither process fails"
+    path = write(tmp_path/'runs', 'cpu,cifar10,sample-50,ours,tiny,.05,0,0,0', 'cpu,sst2,sample-50,ours,tiny,.05,0,0,0')
+    ended = [lines(process) for process in [start(path), start(path)]]
+    assert [code for code, _, _ in ended] == [0, 0], ended
+    for run in ended[0][1]:
+        assert any(said[run].startswith('done: accuracy') for _, said, _ in ended)
+        assert json.loads((path.parent/run/'metrics.json').read_text())['train_seconds'] >= 3
 
 def test_wrong_file(tmp_path):
     process = start(tmp_path/'runs.csv')
