@@ -121,7 +121,7 @@ class Recipe:
     "How a model is trained; the defaults are the paper's"
     model:ModelConfig = ModelConfig()
     lr:float = 3e-4          # learning rate
-    muon:bool = False        # the matrices inside the blocks are trained by Muon instead of AdamW (earned below: leaves the plateau sooner)
+    muon:bool = False        # the matrices inside the blocks are trained by Muon instead of AdamW (recipe.ipynb: leaves the plateau sooner)
     warmup:int = 0           # steps in which the learning rate rises
     decay:bool = False       # let the learning rate fall to 0 over the budget, or keep it constant
     clip:float = 1.          # largest norm of the gradient
