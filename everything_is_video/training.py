@@ -127,8 +127,8 @@ class Recipe:
     clip:float = 1.          # largest norm of the gradient
     draw:float = 0.          # part of the budget, at the start, with cross-entropy of the pixels as the loss
     power:float = 1.         # the loss after that is 1 - MS-SSIM to this power (earned above: at 4 the likeliest word alone is best)
-    ema:float = 0.           # decay a step of a mean of the weights, which is then what is validated and kept; 0: no mean (not measured yet)
-    augment:bool = False     # move and mirror the frames of training examples
+    ema:float = 0.           # decay a step of a mean of the weights, which is then what is validated and kept; 0: no mean (recipe.ipynb: no gain where the rate falls)
+    augment:bool = False     # move and mirror the frames of training examples (recipe.ipynb: a loss in few passes)
     batch_size:int = 0       # clips a step; 0: the task's (Table 1)
     minutes:float = 7*24*60  # time budget: the paper's 7 days
     validate_every:int = 200 # steps between validations
