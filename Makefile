@@ -13,7 +13,7 @@ help: ## list the targets
 	@echo "  PIP_ARGS=...    more arguments for pip; the smaller CPU builds of torch:"
 	@echo "                  make demo PIP_ARGS=\"--extra-index-url https://download.pytorch.org/whl/cpu\""
 
-setup:
+setup: ## only set up: .venv and tesseract
 	@.ci/setup
 
 demo: setup ## train a small model on generated images, read its label frames by OCR, print its row
