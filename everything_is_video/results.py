@@ -86,7 +86,7 @@ def _run_row(
     name = 'this project' if run['model'] == 'ours' else f'{run["model"]}, this project'
     seeds = ', '.join(map(str, run['seeds']))
     used, early = run['train_seconds']/60, run['train_seconds']/60 < .98*run.get('budget', np.nan)   # only baselines stop early
-    spent = 'nothing to train' if not used else f'{used:.1f} of {run["minutes"]:g} min (stopped early)' if early else f'{run["steps"]:,.0f} steps in '*(run["steps"] > 0) + f'{run["minutes"]:g} min'
+    spent = 'nothing to train' if not used else f'{used:.1f} of {run["minutes"]:g} min (stopped early)' if early else f'{run["steps"]:,.0f} steps in '*bool(run["steps"]) + f'{run["minutes"]:g} min'
     how = f'{run["preset"]}, {spent}, {run["device"]}, seed{"s" if len(run["seeds"]) > 1 else ""} {seeds}, n = {run["n"]:,.0f}'
     return {'Task': '', 'Dataset': run['dataset'], 'Model': name, **row_cells(run), 'Run': how}
 
