@@ -84,7 +84,7 @@ def test_interrupted(tmp_path):
     assert second[:len(first)] == first and len(second) > len(first)
 
 def test_side_by_side(tmp_path):
-    "Two processes at the same campaign share its runs: each run is trained once, and neither process fails"
+    "Two processes at the same campaign share its runs: in the end every run is done, and neither process has failed"
     path = write(tmp_path/'runs', 'cpu,cifar10,sample-50,ours,tiny,.05,0,0,0', 'cpu,sst2,sample-50,ours,tiny,.05,0,0,0')
     ended = [lines(process) for process in [start(path), start(path)]]
     assert [code for code, _, _ in ended] == [0, 0], ended
