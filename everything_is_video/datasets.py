@@ -524,6 +524,7 @@ def window(
 class LaSOT(Dataset):
     "LaSOT as <class>/<class>-N/, with the official lists of sequences"
     name, folder, address = 'LaSOT', 'LaSOT', 'https://huggingface.co/datasets/l-lt/LaSOT/resolve/main'
+    every = 20 # frames from the start of one window to the next; in the test split n_frames
     official = [('LaSOT/training_set.txt', f'{address}/training_set.txt', ''), ('LaSOT/testing_set.txt', f'{address}/testing_set.txt', '')]
 
     def __init__(self,
@@ -537,7 +538,7 @@ class LaSOT(Dataset):
         there = [s for s in wanted if s.is_dir()]
         if len(there) < len(wanted): self.name += f' ({len(there)} of {len(wanted)} sequences)'
         self.files = [s/name for s in there for name in ('groundtruth.txt', 'img')]
-        starts = [range(0, max(_n_images(s) - stride*(n_frames - 1), 1), n_frames) for s in there]
+        starts = [range(0, max(_n_images(s) - stride*(n_frames - 1), 1), n_frames if split == 'test' else self.every) for s in there]
         self.fill(self.root, [((s, start), '', None) for s, among in zip(there, starts) for start in among])
 
     def sequences(self):
@@ -561,7 +562,7 @@ class LaSOT(Dataset):
 # %% ../nbs/01_datasets.ipynb #a88d9c9c
 class OTB(LaSOT):
     "Six OTB-100 sequences in LaSOT's layout; 1,072 frames are for training, 127 for validation, 391 for the test"
-    name, folder, official = 'OTB (stand-in for LaSOT)', 'otb_in_lasot_layout', ()
+    name, folder, official, every = 'OTB (stand-in for LaSOT)', 'otb_in_lasot_layout', (), 4
     split_sequences = {'train': ['Bird2', 'Surfer', 'Woman'], 'validation': ['Dog'], 'test': ['Crossing', 'Vase']}
 
     def sequences(self): return [self.root/name for name in self.split_sequences[self.split]]
