@@ -22,7 +22,7 @@ from torch.nn import functional as F
 from sklearn.linear_model import SGDClassifier
 from .frames import SIZE, UserError, draw_box, grey, tokenize
 from .tasks import TASKS, open_dataset
-from .training import (Config, batch_indices, device_name, learning_rate, notebook_parameters, open_run, pick_device, provenance,
+from .training import (Config, autocast, batch_indices, device_name, learning_rate, notebook_parameters, open_run, pick_device, provenance,
     read_flags, write_json, write_whole)
 from .generation import keep_predictions
 from .metrics import accuracy, bootstrap, f1, score, write_scores
@@ -60,7 +60,8 @@ class BaselineConfig:
     task:str = 'cifar10'     # one of its tasks
     source:str = 'official'  # official, a named stand-in, or sample
     data_dir:str = ''        # '': $EIV_DATA, else ./data
-    minutes:float = 10.      # time budget of the training
+    minutes:float = 0        # time budget of the training; 0: 10, or none where there is a step budget
+    steps:int = 0            # step budget; 0: none
     seed:int = 0
     run_dir:str = ''         # '': runs/<task>-<source>-<model>-<seed>
     device:str = 'auto'      # auto, cpu, cuda, cuda:1 …
@@ -72,6 +73,8 @@ class BaselineConfig:
     def run(self): return Path(self.run_dir or f'runs/{self.task}-{self.source}-{self.model}-{self.seed}')
     @property
     def recipe(self): return BASELINES[self.model]
+    @property
+    def limit(self): return self.minutes or (float('inf') if self.steps else 10.) # minutes
 
 def baseline_config(
     variables:dict # setting -> value, or a notebook's globals() before anything else is defined in it
@@ -80,7 +83,8 @@ def baseline_config(
     config = BaselineConfig(**notebook_parameters(variables, **{f.name: f.type for f in fields(BaselineConfig)}))
     if config.model not in BASELINES: raise UserError(f'model={config.model!r}: no such baseline; there are {", ".join(BASELINES)}')
     if config.task not in (its := config.recipe.tasks): raise UserError(f'task={config.task!r}: {config.model} is no baseline of it; it is for {" and ".join(its)}')
-    if config.minutes <= 0 or config.seed < 0: raise UserError(f'minutes={config.minutes:g}, seed={config.seed}: minutes must be above 0 and seed not below 0')
+    for name in 'minutes', 'steps', 'seed':
+        if getattr(config, name) < 0: raise UserError(f'{name}={getattr(config, name):g}: must not be below 0')
     return config
 
 # %% ../nbs/09_baselines.ipynb #6a824f9f
@@ -179,7 +183,7 @@ class Learner:
     def parameters(self): return sum(p.numel() for p in self.model.parameters())
 
     def logits(self, frames, words):
-        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.device.type == 'cuda'):
+        with autocast(self.device, 256): # all are at least as wide as that
             return self.model(frames.to(self.device), words.to(self.device)).float()
 
     def learn(self, frames, words, right, lr:float)->float: # the loss
@@ -283,7 +287,8 @@ def fit(
     train:Examples,
     held_out:Examples, # the validation split
     recipe:Baseline,
-    minutes:float,     # the budget
+    minutes:float,     # the budget; it may be infinite
+    steps:int,         # the other budget; 0: none
     seed:int,
     log                # an open file, for a row for each evaluation
 )->dict: # steps and train_seconds
@@ -292,7 +297,7 @@ def fit(
     chosen = np.linspace(0, len(held_out) - 1, min(VALIDATE_ON, len(held_out))).astype(int)
     writer.writerow(COLUMNS)
     while True:
-        progress = min(1, (time.time() - start)/(60*minutes))
+        progress = min(1, max((time.time() - start)/(60*minutes), step/(steps or float('inf'))))
         if step and (step % EVALUATE_EVERY == 0 or progress == 1):
             value = accuracy(*predict_labels(learner, held_out, chosen)).mean()
             writer.writerow((step, round(time.time() - start, 1), np.mean(losses), value, rate))
@@ -329,10 +334,10 @@ def classify(
     if config.model == 'pcanet': learner = PCANet(train[np.arange(min(len(train), 300))][0][:, 0], n_answers, config.seed)
     else: learner = Learner(make_network(config.model, len(words), n_answers), task.output == 'words', device)
     with open(config.run/'log.csv', 'w', buffering=1, newline='') as log:
-        about = fit(learner, train, held_out, config.recipe, config.minutes, config.seed, log)
+        about = fit(learner, train, held_out, config.recipe, config.limit, config.steps, config.seed, log)
     read, wanted = predict_labels(learner, test, np.arange(len(test)))
     write_whole(config.run/'answers.json', lambda part: part.write_text(json.dumps(dict(task=task.name, read=read, wanted=wanted), ensure_ascii=False)))
-    return dict(parameters=learner.parameters, n_train=len(train), budget=config.minutes, device=device_name(learner.device), **about)
+    return dict(parameters=learner.parameters, n_train=len(train), **({} if config.steps else dict(budget=config.limit)), device=device_name(learner.device), **about)
 
 # %% ../nbs/09_baselines.ipynb #395dcfeb
 def _draw(

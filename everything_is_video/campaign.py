@@ -247,7 +247,7 @@ def command(
     config:Config # its settings
 )->list:
     "The command line of a run"
-    names = ['task', 'source', 'minutes', 'seed', 'run_dir'] + ['preset', 'batch_size', 'steps', 'device']*(row['model'] == 'ours')
+    names = ['task', 'source', 'minutes', 'steps', 'seed', 'run_dir'] + ['preset', 'batch_size', 'device']*(row['model'] == 'ours')
     flags = {k: getattr(config, k) for k in names} | {'data_dir': config.data} | ({} if row['model'] == 'ours' else {'model': row['model']})
     module = 'training' if row['model'] == 'ours' else 'baselines'
     return [sys.executable, '-m', f'everything_is_video.{module}', *(str(part) for k, v in flags.items() for part in (f'--{k}', v))]
