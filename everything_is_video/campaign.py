@@ -17,7 +17,7 @@ import torch
 from .frames import UserError
 from .model import ModelConfig, VideoModel, flops
 from .tasks import TASKS
-from .training import PRESETS, Config, Muon, Recipe, autocast, optimizers, pick_device, read_config, step_loss
+from .training import PRESETS, Config, Muon, Recipe, autocast, autocast_pays, optimizers, pick_device, read_config, step_loss
 
 # %% ../nbs/11_campaign.ipynb #c1100011
 def fit_recipe(
@@ -80,10 +80,11 @@ def _fastest(
 
 def peak_flops(
     device,          # a torch.device
+    K:int,           # the width of a model: it says whether training there is in bfloat16
     seconds:float=2. # how long to measure
 )->float: # operations a second
     "The speed of a large matrix product, measured"
-    n, dtype = (8192, torch.bfloat16) if device.type == 'cuda' else (1536, torch.float32)
+    n, dtype = 8192 if device.type == 'cuda' else 1536, torch.bfloat16 if autocast_pays(device, K) else torch.float32
     a, b = torch.randn(2, n, n, dtype=dtype, device=device)
     return 2*n**3/_fastest(lambda: a @ b, device, seconds)
 
@@ -271,7 +272,7 @@ def reached(
     rows = list(csv.DictReader(open(path))) if path.is_file() else []
     if not rows or 'step' not in rows[-1]: return 'at its beginning'
     score = next(k for k in rows[-1] if k.startswith('validation_'))  # a baseline has another one
-    limits = f' of {config.steps:,}' if config.steps else '', '' if config.steps and not config.minutes else f' of {config.recipe.minutes:g}'
+    limits = f' of {config.steps:,}' if config.steps else '', '' if config.limit == float('inf') else f' of {config.limit:g}'
     return f'step {int(rows[-1]["step"]):,}{limits[0]}, {float(rows[-1]["seconds"])/60:.1f}{limits[1]} minutes, {score.replace("_", " ").replace("ssim", "SSIM")} {float(rows[-1][score]):.3f}'
 
 def is_used(
@@ -306,7 +307,7 @@ def status(
         made, metrics = _read_json(config.run/'config.json'), _read_json(config.run/'metrics.json')
     except UserError as error: return 'failed', f'failed: {error}'
     if differs := differing(row, config, made): return 'failed', f'failed: {config.run} was made with other settings ({differs}); move it away, or change the row'
-    spent = metrics.get('train_seconds', 0) + .1 >= 60*config.recipe.minutes or 0 < config.steps <= metrics.get('steps', 0)
+    spent = metrics.get('train_seconds', 0) + .1 >= 60*config.limit or 0 < config.steps <= metrics.get('steps', 0)
     if metrics and (spent or row['model'] != 'ours'): return 'done', headline(metrics)
     if row['device'] != device: return 'elsewhere', f'waits for a {row["device"].upper()}'
     if is_used(config.run): return 'used', 'running in another process'

@@ -177,7 +177,7 @@ class Dataset:
         "Changes with the files, with the part of them that is read, and with the way frames are drawn"
         about = [inspect.getsource(inspect.getmodule(image_frame)), *[v for v in vars(self).values() if isinstance(v, (int, str))]]
         about += [source for source, *_ in self.records]
-        for path in self.files or dict.fromkeys(source for source, *_ in self.records if source):
+        for path in self.files or dict.fromkeys(source for source, *_ in self.records if isinstance(source, Path)):
             about.append((path.resolve(), (stat := path.stat()).st_size, stat.st_mtime_ns) if path.exists() else path)
         return hashlib.sha256('\n'.join(map(str, about)).encode()).hexdigest()[:16]
 

@@ -31,7 +31,7 @@ class ModelConfig:
     spatial_window:int = 3  # a local block sees so many patches across (odd), the patch itself in the middle
     temporal_window:int = 2 # a local block sees so many frames, the present one last
     max_frames:int = 41     # the longest video: 21 + 20 frames in Table 1
-    dropout:float = 0.1     # after every layer but the output layer (section 3.3)
+    dropout:float = 0.1     # after the embedding, and after each attention and MLP of a block (section 3.3: all layers but the output layer)
 
     def __post_init__(self):
         if self.K % self.heads: raise UserError(f'K={self.K} must be a multiple of heads={self.heads}')

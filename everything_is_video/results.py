@@ -40,7 +40,16 @@ def read_run(
     except ValueError as error: raise UserError(f'{path}: not JSON ({error}); score the run again with evaluate.ipynb') from None
     plain = {k: v for k, v in saved.items() if not isinstance(v, dict)}
     halves = {f'± {k}': (high - low)/2 for k, (low, high) in saved.get('intervals', {}).items()}
-    return {'run': Path(run_dir).name, 'model': 'ours', **plain, **saved.get('metrics', {}), **halves}
+    return {'run': Path(run_dir).name, 'model': 'ours', **plain, **saved.get('metrics', {}), **halves, **_beside(path)}
+
+def _beside(path):
+    "What lies beside a metrics.json: the settings but for the seed, as text, and the step whose weights were scored"
+    config, log, found = path.with_name('config.json'), path.with_name('log.csv'), {'settings': ''}
+    if config.is_file(): found['settings'] = json.dumps({k: v for k, v in json.loads(config.read_text()).items() if k != 'seed'})
+    if log.is_file():
+        rows = pd.read_csv(log)
+        found['best_step'] = rows.step[rows.filter(like='validation_').iloc[:, 0].idxmax()]
+    return found
 
 def read_runs(
     folder # a folder of run folders
@@ -56,9 +65,8 @@ def join_seeds(
 )->list: # one dict for each set of runs, with 'seeds' and 'minutes'
     "One entry for runs that differ in their seed alone"
     if runs.empty: return []
-    used = pd.Series([round(s/60, 1 if s < 60 else None) for s in runs.train_seconds], runs.index)
-    runs = runs.assign(minutes=runs.budget.fillna(used) if 'budget' in runs else used)
-    groups = runs.groupby(['task', 'model', 'dataset', 'preset', 'minutes', 'device', 'n'], dropna=False)
+    runs = runs.assign(minutes=[round(s/60, 1 if s < 600 else None) for s in runs.train_seconds])
+    groups = runs.groupby(['task', 'model', 'dataset', 'preset', 'settings', 'device', 'n'], dropna=False)
     return [{**group.iloc[0], **group.mean(numeric_only=True), 'seeds': sorted(group.seed)} for _, group in groups]
 
 # %% ../nbs/08_results.ipynb #09d86c67
@@ -85,8 +93,10 @@ def _run_row(
     "A run as a row of Table 2"
     name = 'this project' if run['model'] == 'ours' else f'{run["model"]}, this project'
     seeds = ', '.join(map(str, run['seeds']))
-    used, early = run['train_seconds']/60, run['train_seconds']/60 < .98*run.get('budget', np.nan)   # only baselines stop early
-    spent = 'nothing to train' if not used else f'{used:.1f} of {run["minutes"]:g} min (stopped early)' if early else f'{run["steps"]:,.0f} steps in '*bool(run["steps"]) + f'{run["minutes"]:g} min'
+    steps, best = run.get('steps'), run.get('best_step', np.nan)
+    spent = f'{run["minutes"]:g} min' if run['train_seconds'] else 'nothing to train'
+    if steps: spent = f'{steps:,.0f} steps' + (f' (best: {best:,.0f})' if best < steps else '') + ' in ' + spent
+    if run.get('stopped_early') == True: spent += ' (stopped early)' # only baselines do
     how = f'{run["preset"]}, {spent}, {run["device"]}, seed{"s" if len(run["seeds"]) > 1 else ""} {seeds}, n = {run["n"]:,.0f}'
     return {'Task': '', 'Dataset': run['dataset'], 'Model': name, **row_cells(run), 'Run': how}
 

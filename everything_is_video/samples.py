@@ -19,7 +19,7 @@ from itertools import combinations
 from pathlib import Path
 import numpy as np
 from PIL import Image, ImageDraw
-from .frames import UserError
+from .frames import UserError, library
 
 # %% ../nbs/02_samples.ipynb #23a9a2b7
 WRITERS = {}  # dataset name -> function(folder, number of training examples, of test examples, seed) that writes its sample
@@ -472,7 +472,7 @@ def _write_mp4(
     fps:int=8 # frames a second
 ):
     "Write an mp4 file, the same bytes on every machine with the same encoder"
-    import av
+    av = library('av', 'videos')
     with av.open(str(path), 'w') as video:
         stream = video.add_stream('libx264', rate=fps, options={'preset': 'ultrafast', 'crf': '18', 'threads': '1'})
         for i, frame in enumerate(frames):

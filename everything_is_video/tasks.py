@@ -61,7 +61,7 @@ def open_source(
         dataset.name = f'{type(dataset).name} sample ({n:,} generated)'
         return dataset
     reader, others = task.sources[source], ', '.join(k for k in known if k != source)
-    if source == 'official' and download: reader.download(data_dir)
+    if download and reader.official: reader.download(data_dir)
     if not (folder := Path(data_dir)/reader.folder).exists():
         raise UserError(f'{folder}: no such folder; set data_dir, or download=True for official data, or take another source of {task.name}: {others}')
     return reader(data_dir, split)
@@ -150,7 +150,7 @@ class ObjectTracking(Task):
         frames, boxes = example.frames, np.array(example.answer)
         there = boxes[:, 0] >= 0
         if rng.random() < .5: frames, boxes[there] = frames[..., ::-1], np.abs([SIZE-1, 0, SIZE-1, 0] - boxes[there])[:, [2, 1, 0, 3]]
-        low, high = (-boxes[there, :2].min(0), SIZE-1 - boxes[there, 2:].max(0)) if there.any() else (-SIZE, SIZE)
+        low, high = -boxes[there, :2].min(0), SIZE-1 - boxes[there, 2:].max(0) # a window begins where the target is seen
         step = rng.integers(np.maximum(low, -self.shift), np.minimum(high, self.shift), endpoint=True)
         boxes[there] += np.tile(step, 2)
         return replace(example, frames=moved(frames, *step), answer=boxes)

@@ -8,7 +8,7 @@ from everything_is_video.tasks import TASKS, open_dataset
 
 def perfect(clips): return np.stack([clip.frames[clip.n_input:] for clip in clips])
 
-@pytest.mark.parametrize('name', TASKS)
+@pytest.mark.parametrize('name', [name for name, task in TASKS.items() if task.sample])
 def test_perfect_predictions(tmp_path, name):
     task, run = TASKS[name], tmp_path/'run'
     run.mkdir()
