@@ -270,7 +270,7 @@ def reached(
     "How far a run's log says it is"
     path = config.run/'log.csv'
     rows = list(csv.DictReader(open(path))) if path.is_file() else []
-    if not rows or 'step' not in rows[-1]: return 'at its beginning'
+    if not rows or 'step' not in rows[-1]: return 'the beginning'
     score = next(k for k in rows[-1] if k.startswith('validation_'))  # a baseline has another one
     limits = f' of {config.steps:,}' if config.steps else '', '' if config.limit == float('inf') else f' of {config.limit:g}'
     return f'step {int(rows[-1]["step"]):,}{limits[0]}, {float(rows[-1]["seconds"])/60:.1f}{limits[1]} minutes, {score.replace("_", " ").replace("ssim", "SSIM")} {float(rows[-1][score]):.3f}'
