@@ -164,6 +164,9 @@ def test_bare_machine(tmp_path):
     ended = finish(tmp_path, 'run', '--steps', '2', env={**os.environ, 'PYTHONPATH': f'{tmp_path}:{REPOSITORY}'})
     assert ended.returncode == 0, ended.stderr
     assert (tmp_path/'run/predictions.npz').exists()
+    for task, said in ('audiomnist', 'sounds: made with librosa'), ('colorization', 'videos: made with av'): # what these need besides
+        ended = finish(tmp_path, task, '--task', task, '--steps', '2', env={**os.environ, 'PYTHONPATH': f'{tmp_path}:{REPOSITORY}'})
+        assert ended.returncode == 1 and ended.stderr.startswith(said) and ended.stderr.count('\n') == 1, ended.stderr
 
 def test_checkpointing_changes_nothing(tmp_path):
     "Activations computed again in the backward pass are the same, and so are the losses"
