@@ -28,6 +28,7 @@ class Task:
     output:str = 'word'   # how the target frames are read: 'word', 'words' (comma-separated), 'boxes' or 'video'
     sources:dict          # source -> the class that reads it; 'official' is the paper's dataset
     sample:tuple = None   # name and usual size of the generated sample, read as the official dataset
+    augmented:bool = False # whether a recipe that augments does so here: only where that was seen to help (recipe.ipynb)
     shift:int = 8         # augmentation moves an example's frames by at most so many pixels
     mirror:bool = False   # and mirrors half of the examples; only where no answer depends on left and right
 
@@ -139,6 +140,7 @@ class ObjectTracking(Task):
     "LaSOT: a video with a box on its first frame, then the video with a box on all"
     name, title, n_input, n_target, batch_size, output = 'lasot', 'Object Tracking', 21, 20, 8, 'boxes'
     sources = {'official': LaSOT, 'otb': OTB}
+    augmented = True
     sample = 'lasot', 60
 
     def clip(self, example):

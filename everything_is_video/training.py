@@ -128,7 +128,7 @@ class Recipe:
     draw:float = 0.          # part of the budget, at the start, with cross-entropy of the pixels as the loss
     power:float = 1.         # the loss after that is 1 - MS-SSIM to this power (earned above: at 4 the likeliest word alone is best)
     ema:float = 0.           # decay a step of a mean of the weights, which is then what is validated and kept; 0: no mean (recipe.ipynb: no gain where the rate falls)
-    augment:int = 0          # from this pass over the training data on, move and mirror its frames; 0: never (recipe.ipynb: a loss, in few passes and in many)
+    augment:int = 0          # from this pass over the training data on, move and mirror its frames, in tasks that are `augmented`; 0: never
     batch_size:int = 0       # clips a step; 0: the task's (Table 1)
     minutes:float = 7*24*60  # time budget: the paper's 7 days
     validate_every:int = 200 # steps between validations
@@ -136,7 +136,7 @@ class Recipe:
 
 # %% ../nbs/05_training.ipynb #e24d61de
 SMALL = dict(model=ModelConfig(K=128, heads=4, global_blocks=2), minutes=10, validate_every=100, validate_on=256) # for minutes on a CPU
-FREE = dict(muon=True, warmup=50, decay=True, draw=.5, power=4.) # what the paper's recipe leaves behind
+FREE = dict(muon=True, warmup=50, decay=True, draw=.5, power=4., augment=10) # what the paper's recipe leaves behind
 
 PRESETS = {
     'paper': Recipe(),
@@ -216,7 +216,8 @@ class Config:
     def recipe(self): # the preset's, with this run's budget and the task's sizes
         recipe, task = PRESETS[self.preset], TASKS[self.task]
         return replace(recipe, model=replace(recipe.model, max_frames=task.n_input + task.n_target - 1),
-                       minutes=self.minutes or recipe.minutes, batch_size=self.batch_size or recipe.batch_size or task.batch_size)
+                       augment=recipe.augment*task.augmented, minutes=self.minutes or recipe.minutes,
+                       batch_size=self.batch_size or recipe.batch_size or task.batch_size)
 
 # %% ../nbs/05_training.ipynb #5139b5f9
 def checked(
