@@ -182,7 +182,7 @@ class Learner:
     def parameters(self): return sum(p.numel() for p in self.model.parameters())
 
     def logits(self, frames, words):
-        with autocast(self.device, 256): # all are at least as wide as that
+        with autocast(self.device, 256): # most of their work is in layers at least as wide as that
             return self.model(frames.to(self.device), words.to(self.device)).float()
 
     def learn(self, frames, words, right, lr:float)->float: # the loss
