@@ -16,7 +16,8 @@ import torch.utils.checkpoint
 from torch import nn
 from torch.nn import functional as F
 from torch.utils.flop_counter import FlopCounterMode
-from .frames import SIZE, UserError
+from .frames import SIZE
+from .core import UserError
 
 # %% ../nbs/04_model.ipynb #a28be3a4
 @dataclass(frozen=True)

@@ -11,8 +11,10 @@ import re
 from dataclasses import replace
 from pathlib import Path
 import numpy as np
-from .frames import SIZE, Clip, UserError, draw_box, grey, pad, tokenize
-from .datasets import CIFAR10, CIFAR10JPEG, CLEVRER, FSDD, LaSOT, OTB, SST2, TGIFQA, AudioMNIST, Cached, TinyVIRAT
+from .frames import SIZE, Clip, draw_box, grey, pad, tokenize
+from .core import UserError
+from .datasets import (
+    CIFAR10, CIFAR10JPEG, CLEVRER, FSDD, LaSOT, OTB, SST2, TGIFQA, AudioMNIST, Cached, TinyVIRAT)
 from .samples import make_sample
 
 # %% ../nbs/03_tasks.ipynb #b04285f7

@@ -4,7 +4,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
-from everything_is_video.datasets import (AudioMNIST, CIFAR10JPEG, FSDD, OTB, SPLITS, SST2, TGIFQA, Cached, LaSOT, TinyVIRAT, read_wave)
+from everything_is_video.datasets import (
+    AudioMNIST, CIFAR10JPEG, FSDD, OTB, SPLITS, SST2, TGIFQA, Cached, LaSOT, TinyVIRAT, read_wave)
 from everything_is_video.frames import draw_box, image_frame, read_box
 
 def at_hand(name):

@@ -5,8 +5,10 @@ from zipfile import ZipFile
 import numpy as np
 import pytest
 from PIL import Image
-from everything_is_video.datasets import (AudioMNIST, CIFAR10, CIFAR10JPEG, CLEVRER, FSDD, OTB, SST2, SPLITS, TGIFQA, Cached, Dataset,
-                                          LaSOT, TinyVIRAT, UserError)
+from everything_is_video.datasets import (
+    AudioMNIST, CIFAR10, CIFAR10JPEG, CLEVRER, FSDD, OTB, SST2, SPLITS, TGIFQA, Cached, Dataset, LaSOT,
+    TinyVIRAT)
+from everything_is_video.core import UserError
 from everything_is_video.frames import save_video
 
 rng = np.random.default_rng(0)
