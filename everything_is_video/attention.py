@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['record_attention', 'temporal_attention', 'spatial_attention', 'attention_maps', 'show_attention',
-           'generate_with_attention', 'load_run']
+           'generate_with_attention']
 
 # %% ../nbs/12_attention.ipynb #e015a821
 import json
@@ -13,11 +13,13 @@ import numpy as np
 import torch
 from .frames import SIZE, grey
 from .core import UserError
-from .generation import generate, load_model
+from .generation import generate
+from .runs import load_model
 from .model import (
     ModelConfig, SpatialAttention, TemporalAttention, VideoModel, recorded_attention)
 from .tasks import TASKS, open_dataset
-from .training import Config, Renderer
+from .runs import Config
+from .training import Renderer
 
 # %% ../nbs/12_attention.ipynb #cfb80966
 @torch.no_grad()
@@ -133,17 +135,3 @@ def generate_with_attention(
     given = Renderer(next(model.parameters()).device)(clips)[:, :task.n_input]
     frames = torch.cat([given, generate(model, given, task.n_target)], 1)
     return (frames*255).round().byte().cpu().numpy(), *(w.numpy() for w in attention_maps(model, frames, task.n_target))
-
-# %% ../nbs/12_attention.ipynb #0c294ce3
-def load_run(
-    run_dir,         # a run's folder, with its weights
-    data_dir:str='', # the folder that holds the data; '' means $EIV_DATA, else ./data
-    device='cpu'
-): # its task, its model, its test set
-    "A run that can generate, with what it is to be tried on"
-    path = Path(run_dir)/'config.json'
-    if not path.is_file(): raise UserError(f'{path}: not there; give the folder of a run')
-    saved = json.loads(path.read_text())
-    if 'model' not in saved.get('recipe', {}) or saved['task'] not in TASKS: raise UserError(f'{path}: not a run of this model; give another run')
-    model, task = load_model(run_dir, ModelConfig(**saved['recipe']['model']), device), TASKS[saved['task']]
-    return task, model, open_dataset(task, saved['source'], Config(data_dir=data_dir).data, 'test')

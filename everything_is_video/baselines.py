@@ -23,10 +23,12 @@ from sklearn.linear_model import SGDClassifier
 from .frames import SIZE, draw_box, grey, tokenize
 from .core import UserError, library
 from .tasks import TASKS, open_dataset
-from .training import (
-    Config, autocast, batch_indices, device_name, learning_rate, open_run, pick_device, provenance)
+from .runs import Config, opened_run, provenance
+from .devices import autocast, device_name, pick_device
+from .training import batch_indices
+from .recipe import learning_rate
 from .core import notebook_parameters, read_flags, write_json, atomic_write
-from .generation import keep_predictions
+from .generation import save_predictions
 from .metrics import accuracy, bootstrap, f1, score, write_scores
 
 # %% ../nbs/13_baselines.ipynb #b0be088b
@@ -408,7 +410,7 @@ def complete_frames(
         colour = mean_chroma(train)
         about = dict(parameters=3, n_train=len(train), train_seconds=round(time.time() - start, 1))
     one = {'first-box': first_box, 'opencv-tracker': opencv_tracker, 'grey': keep_grey}.get(config.model) or partial(add_colour, colour=colour)
-    keep_predictions(config.run, lambda clips: np.stack([one(clip) for clip in clips]), TASKS[config.task], test)
+    save_predictions(config.run, lambda clips: np.stack([one(clip) for clip in clips]), TASKS[config.task], test)
     return dict(about, steps=0, device=device_name(torch.device('cpu')))
 
 # %% ../nbs/13_baselines.ipynb #ce24baab

@@ -17,9 +17,9 @@ import torch
 from .core import UserError
 from .model import ModelConfig, VideoModel, flops
 from .tasks import TASKS
-from everything_is_video.training import (
-    PRESETS, Config, Muon, Recipe, autocast, autocast_pays, optimizers, pick_device, read_config,
-    step_loss)
+from .recipe import PRESETS, Muon, Recipe, make_optimizers, training_loss
+from .runs import Config, read_config
+from .devices import autocast, autocast_pays, pick_device
 
 # %% ../nbs/campaign.ipynb #c1100011
 def fit_recipe(
@@ -51,7 +51,7 @@ def step_flops(
 def _meta(recipe):
     "A recipe's model and optimisers, without memory for the numbers"
     with torch.device('meta'): model = VideoModel(recipe.model)
-    return model, optimizers(model, recipe)
+    return model, make_optimizers(model, recipe)
 
 # %% ../nbs/campaign.ipynb #c1100014
 CLIPS = { # training clips of the official datasets
@@ -99,11 +99,11 @@ def training_rate(
 )->float: # clips a second
     "The speed of training steps, measured on random frames; reading data is not in it"
     shape, model = TASKS[task], VideoModel(recipe.model).to(device)
-    steps = optimizers(model, recipe)
+    steps = make_optimizers(model, recipe)
     frames = torch.rand(recipe.batch_size, shape.n_input + shape.n_target, 3, 64, 64, device=device)
     def step():
         with autocast(device, recipe.model.K): prediction = model(frames[:, :-1], shape.n_target)
-        step_loss(prediction, frames[:, -shape.n_target:], recipe, 1.).backward()
+        training_loss(prediction, frames[:, -shape.n_target:], recipe, 1.).backward()
         for optimizer in steps:
             optimizer.step()
             optimizer.zero_grad()

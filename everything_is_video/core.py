@@ -4,11 +4,13 @@
 
 # %% auto #0
 __all__ = ['UserError', 'library', 'reading', 'checked', 'notebook_parameters', 'read_flags', 'atomic_write', 'write_json',
-           'read_json', 'RunFolder']
+           'read_json', 'locked', 'RunFolder']
 
 # %% ../nbs/00_core.ipynb #524794d5
 import argparse
 import csv
+import errno
+import fcntl
 import importlib
 import json
 import os
@@ -116,6 +118,36 @@ def read_json(
 ): # its contents
     "The contents of a JSON file"
     with reading(path, what), open(path, encoding='utf-8') as file: return json.load(file)
+
+# %% ../nbs/00_core.ipynb #17759a8a
+_held = {}  # the locks of this process: path -> [open file, how often it was taken]
+
+@contextmanager
+def locked(
+    path,            # the lock's own file
+    busy:str,        # what to say where another process holds it
+    wait:bool=False  # wait for the other process
+):
+    "A `with` that one process at a time is in; the same process may enter it again"
+    path = Path(path).resolve()
+    if path not in _held: _held[path] = [_lock(path, busy, wait), 0]
+    _held[path][1] += 1
+    try: yield
+    finally:
+        _held[path][1] -= 1
+        if _held[path][1] == 0: _held.pop(path)[0].close()
+
+def _lock(path, busy, wait):
+    "The lock's open file; where the file system has no locks, a warning"
+    try: file = open(path, 'w')
+    except OSError as error: raise UserError(f'{path}: cannot be made ({error.strerror}); choose another folder') from None
+    try: fcntl.flock(file, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
+    except OSError as error:
+        if error.errno not in (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP):
+            file.close()
+            raise UserError(busy) from None
+        print(f'{path.parent}: no locks on this file system; take care that no other process works there')
+    return file
 
 # %% ../nbs/00_core.ipynb #374ea48c
 class RunFolder:

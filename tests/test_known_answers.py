@@ -2,7 +2,7 @@
 import json
 import numpy as np
 import pytest
-from everything_is_video.generation import keep_predictions
+from everything_is_video.generation import save_predictions
 from everything_is_video.metrics import score
 from everything_is_video.tasks import TASKS, open_dataset
 
@@ -13,7 +13,7 @@ def test_perfect_predictions(tmp_path, name):
     task, run = TASKS[name], tmp_path/'run'
     run.mkdir()
     test = open_dataset(task, 'sample-10', tmp_path, 'test')
-    keep_predictions(run, perfect, task, test)
+    save_predictions(run, perfect, task, test)
     score(run)
     saved = json.loads((run/'metrics.json').read_text())
     metrics = saved['metrics']

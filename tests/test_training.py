@@ -4,7 +4,8 @@ from pathlib import Path
 import pytest, torch
 from everything_is_video.generation import predict
 from everything_is_video.samples import make_sample
-from everything_is_video.training import Trainer, main, read_config
+from everything_is_video.training import Trainer, main
+from everything_is_video.runs import read_config
 
 REPOSITORY = Path(__file__).parents[1]
 
@@ -126,8 +127,10 @@ def test_full_disk(whole):
     assert same_weights(whole, run)
 
 LOSSES = """import json, sys
-from everything_is_video.training import Trainer, joined, rank, read_config
-with joined():
+from everything_is_video.training import Trainer
+from everything_is_video.devices import process_group, rank
+from everything_is_video.runs import read_config
+with process_group():
     trainer = Trainer(read_config(dict(source='sample-100', preset='tiny', steps=10, device='cpu', data_dir=sys.argv[1], run_dir=sys.argv[2])))
     for _ in range(10): trainer.step()
     trainer.look()
