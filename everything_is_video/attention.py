@@ -19,7 +19,7 @@ from .model import (
     ModelConfig, SpatialAttention, TemporalAttention, VideoModel, recorded_attention)
 from .tasks import TASKS, open_dataset
 from .runs import Config
-from .training import Renderer
+from .batches import Renderer
 
 # %% ../nbs/12_attention.ipynb #cfb80966
 @torch.no_grad()

@@ -25,7 +25,7 @@ from .core import UserError, library
 from .tasks import TASKS, open_dataset
 from .runs import Config, opened_run, provenance
 from .devices import autocast, device_name, pick_device
-from .training import batch_indices
+from .batches import batch_indices
 from .recipe import learning_rate
 from .core import notebook_parameters, read_flags, write_json, atomic_write
 from .generation import save_predictions

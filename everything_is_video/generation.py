@@ -10,13 +10,13 @@ import json
 import numpy as np
 import torch
 from tqdm import tqdm
+from .batches import Renderer
 from .core import RunFolder, atomic_write, write_json
 from .devices import pick_device
 from .frames import show
 from .model import KVCache, VideoModel
 from .runs import Config, load_model, read_checkpoint
 from .tasks import TASKS, open_dataset
-from .training import Renderer
 
 # %% ../nbs/09_generation.ipynb #ef39e514
 @torch.no_grad()
