@@ -34,8 +34,9 @@ def ssim_maps(
     band = gaussian_band(x.shape[-1], window, device=x.device)
     mx, my, xx, yy, xy = band @ torch.stack([x, y, x*x, y*y, x*y]) @ band.T
     luminance = (2*mx*my + .01**2)/(mx*mx + my*my + .01**2)
+    covariance = 2*(xy - mx*my)
     variances = (xx - mx*mx).clamp(min=0) + (yy - my*my).clamp(min=0)
-    return luminance, (2*(xy - mx*my) + .03**2)/(variances + .03**2)
+    return luminance, (covariance + .03**2)/(variances + .03**2)
 
 # %% ../nbs/05_loss.ipynb #02917174
 def ssim(
