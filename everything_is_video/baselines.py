@@ -4,9 +4,9 @@
 
 # %% auto #0
 __all__ = ['BASELINES', 'Baseline', 'BaselineConfig', 'baseline_config', 'build_vocab', 'Examples', 'Images', 'Questions',
-           'Sentences', 'make_network', 'Learner', 'pca_filters', 'PCANet', 'answers', 'predict_labels', 'fit',
-           'score_answers', 'classify', 'first_box', 'opencv_tracker', 'keep_grey', 'mean_chroma', 'add_colour',
-           'complete_frames', 'run_baseline', 'main']
+           'Sentences', 'make_network', 'Learner', 'pca_filters', 'PCANet', 'predict_labels', 'fit', 'score_answers',
+           'classify', 'first_box', 'opencv_tracker', 'keep_grey', 'mean_chroma', 'add_colour', 'complete_frames',
+           'run_baseline', 'main']
 
 # %% ../nbs/13_baselines.ipynb #1297717f
 import copy
@@ -165,7 +165,8 @@ class Sentences(nn.Module):
     def __init__(self, n_words:int, n_answers:int):
         super().__init__()
         bert = library('transformers', 'bert-base')
-        self.net = bert.BertForSequenceClassification(bert.BertConfig(vocab_size=n_words, num_labels=n_answers))
+        config = bert.BertConfig(vocab_size=n_words, num_labels=n_answers)
+        self.net = bert.BertForSequenceClassification(config)
 
     def forward(self, frames, words): # frames, which are not looked at, and (B, L) int64
         words = F.pad(words, (1, 0), value=2)   # [CLS]
@@ -180,10 +181,9 @@ def make_network(
     "A baseline's network, with random weights"
     if name == 'bert-base': return Sentences(n_words, n_answers)
     if name in ('lstm', 'cnn-lstm'): return Questions(n_words, n_answers, look=name == 'cnn-lstm')
-    if name != 'vit-base': return Images(getattr(torchvision.models, name.replace('-', ''))(num_classes=n_answers))
-    vit = torchvision.models.VisionTransformer(
-        image_size=SIZE, patch_size=8, num_layers=12, num_heads=12, hidden_dim=768, mlp_dim=3072, num_classes=n_answers)
-    return Images(vit)
+    make = getattr(torchvision.models, name.replace('-', ''), None)
+    if name == 'vit-base': make = partial(torchvision.models.VisionTransformer, SIZE, 8, 12, 12, 768, 3072)
+    return Images(make(num_classes=n_answers))
 
 # %% ../nbs/13_baselines.ipynb #f158e751
 class Learner:
@@ -237,7 +237,7 @@ def pca_filters(
 
 # %% ../nbs/13_baselines.ipynb #ca433cb7
 class PCANet:
-    "Two stages of PCA filters, binary hashing, block histograms (Chan et al. 2015, section II), and a linear SVM"
+    "PCA filters in two stages, binary hashing, block histograms (Chan et al. 2015, section II), a linear SVM"
     several, device = False, torch.device('cpu')
 
     def __init__(self,
@@ -262,15 +262,16 @@ class PCANet:
     )->np.ndarray: # (B, 8*16*256) of length 1 each
         bits = F.conv2d(self._maps(images), self.second, padding=3) > 0                  # (B*8, 8, 64, 64)
         codes = (bits*2**torch.arange(8).view(8, 1, 1)).sum(1, keepdim=True).float()     # 0 to 255
-        blocks = F.unfold(codes, 16, stride=16).transpose(1, 2).flatten(0, 1).long()     # (B*8*16, 256 pixels)
+        blocks = F.unfold(codes, 16, stride=16).transpose(1, 2).flatten(0, 1).long()  # (B*8*16, 256 pixels)
         counts = torch.zeros(len(blocks), 256).scatter_add_(1, blocks, torch.ones(blocks.shape))
         return (counts.reshape(len(images), -1)/(8*SIZE**2)).sqrt().numpy()
 
-    def learn(self, frames, words, right, lr)->float: # the hinge loss before the step; the learning rate is not used
+    def learn(self, frames, words, right, lr)->float: # the hinge loss before the step; lr is not used
         "One step of the support vector machine"
         features, loss = self.features(frames[:, 0]), 1.
-        signs = 2*right.numpy() - 1
-        if hasattr(self.model, 'coef_'): loss = np.maximum(0, 1 - signs*self.model.decision_function(features)).mean()
+        if hasattr(self.model, 'coef_'):
+            signs = 2*right.numpy() - 1
+            loss = np.maximum(0, 1 - signs*self.model.decision_function(features)).mean()
         self.model.partial_fit(features, right.argmax(1).numpy(), self.classes)
         return float(loss)
 
@@ -279,7 +280,7 @@ class PCANet:
         return self.model.decision_function(self.features(frames[:, 0]))
 
 # %% ../nbs/13_baselines.ipynb #79bc7d07
-def answers(
+def _labels(
     scores:np.ndarray, # (N, answers)
     vocabulary:list,   # the possible answers
     several:bool       # whether there may be several labels
@@ -302,7 +303,7 @@ def predict_labels(
         frames, words, truth = examples[some]
         scores.append(learner.scores(frames, words))
         right.append(truth.numpy() - .5)
-    return tuple(answers(np.concatenate(s), vocabulary, learner.several) for s in (scores, right))
+    return tuple(_labels(np.concatenate(s), vocabulary, learner.several) for s in (scores, right))
 
 # %% ../nbs/13_baselines.ipynb #55a2658e
 _EVALUATE_EVERY = 50  # steps
@@ -377,7 +378,8 @@ def classify(
         about = fit(learner, train, held_out, config.recipe, config.limit, config.steps, config.seed, log)
     read, wanted = predict_labels(learner, test, np.arange(len(test)))
     write_json(run.answers, dict(task=task.name, read=read, wanted=wanted))
-    return dict(parameters=learner.parameters, n_train=len(train), device=device_name(learner.device), **about)
+    about |= dict(parameters=learner.parameters, n_train=len(train))
+    return dict(about, device=device_name(learner.device))
 
 # %% ../nbs/13_baselines.ipynb #bd2bf2bd
 def _draw(
@@ -451,7 +453,9 @@ def complete_frames(
     if config.model == 'mean-colour':
         complete = partial(add_colour, colour=mean_chroma(train))
         about = dict(parameters=3, n_train=len(train), train_seconds=round(time.monotonic() - start, 1))
-    else: complete = {'first-box': first_box, 'opencv-tracker': opencv_tracker, 'grey': keep_grey}[config.model]
+    else:
+        trackers = {'first-box': first_box, 'opencv-tracker': opencv_tracker}
+        complete = trackers.get(config.model, keep_grey)
     def complete_all(clips): return np.stack([complete(clip) for clip in clips])
     save_predictions(config.run, complete_all, TASKS[config.task], test)
     return dict(about, steps=0, device=device_name(torch.device('cpu')))
@@ -463,7 +467,8 @@ def run_baseline(
     "Train a baseline, predict the test set, score it"
     task, run = TASKS[config.task], config.run
     data = config.download, config.cache, config.skip_bad
-    train, test = (open_dataset(task, config.source, config.data, split, *data) for split in ('train', 'test'))
+    train = open_dataset(task, config.source, config.data, 'train', *data)
+    test = open_dataset(task, config.source, config.data, 'test', *data)
     draws = task.output in ('boxes', 'video')
     with opened_run(config, config.recipe):
         torch.manual_seed(config.seed)
@@ -471,8 +476,9 @@ def run_baseline(
         about |= {k: v for k, v in provenance(about['device']).items() if k != 'device'}
         others = 'torchvision', 'sklearn', 'transformers', 'cv2'
         about['versions'] |= {name: sys.modules[name].__version__ for name in others if name in sys.modules}
-        what = dict(task=task.name, model=config.model, source=config.source, dataset=test.name, preset='baseline')
-        write_json(run.metrics, dict(**what, seed=config.seed, **about, n_test=len(test), metrics={}))
+        what = dict(task=task.name, model=config.model, source=config.source, dataset=test.name)
+        what |= dict(preset='baseline', seed=config.seed, **about, n_test=len(test), metrics={})
+        write_json(run.metrics, what)
         (score if draws else score_answers)(run)
     return run
 
@@ -482,7 +488,8 @@ def main(
 ):
     "Run a baseline from the command line; the flags are the settings' names"
     about = 'Train a baseline and score its answers to the test set.'
-    flags = read_flags(BaselineConfig, arguments, prog='python -m everything_is_video.baselines', description=about)
+    name = 'python -m everything_is_video.baselines'
+    flags = read_flags(BaselineConfig, arguments, prog=name, description=about)
     try: print(run_baseline(baseline_config(flags)))
     except UserError as error: sys.exit(str(error))
 

@@ -31,7 +31,8 @@ def library(
     "A package that not every task needs"
     try: return importlib.import_module(name)
     except ImportError:
-        raise UserError(f'{use}: made with {name}, which is not installed; run `pip install {name}`') from None
+        advice = f'run `pip install {name}`'
+        raise UserError(f'{use}: made with {name}, which is not installed; {advice}') from None
 
 # %% ../nbs/00_core.ipynb #6de4385a
 @contextmanager
@@ -80,7 +81,7 @@ def read_flags(
     **about         # what argparse says of the program
 )->dict: # setting -> value
     "The settings that a command line gives"
-    def truth(text): return {'true': True, 'false': False}.get(text.lower(), text) # other words are refused later
+    def truth(text): return {'true': True, 'false': False}.get(text.lower(), text)  # others: refused later
     parser = argparse.ArgumentParser(**about)
     for f in fields(settings):
         kind = truth if f.type is bool else f.type
@@ -140,7 +141,8 @@ def locked(
 def _lock(path, busy, wait):
     "The lock's open file; where the file system has no locks, a warning"
     try: file = open(path, 'w')
-    except OSError as error: raise UserError(f'{path}: cannot be made ({error.strerror}); choose another folder') from None
+    except OSError as error:
+        raise UserError(f'{path}: cannot be made ({error.strerror}); choose another folder') from None
     try: fcntl.flock(file, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
     except OSError as error:
         if error.errno not in (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP):
@@ -188,8 +190,8 @@ class RunFolder:
         "A JSON file that must hold an object"
         if not path.is_file(): return {}
         values = read_json(path, what)
-        if not isinstance(values, dict): raise UserError(f'{path}: not {what} (a {type(values).__name__}); replace the file')
-        return values
+        if isinstance(values, dict): return values
+        raise UserError(f'{path}: not {what} (a {type(values).__name__}); replace the file')
 
     def read_log(self)->list: # a dict of texts for each row; []: there is no log
         "The rows of the log"
@@ -197,6 +199,7 @@ class RunFolder:
         with reading(self.log, "a run's log"), open(self.log, encoding='utf-8', newline='') as file:
             rows = list(csv.DictReader(file, restkey='more', restval=None))
             for i, row in enumerate(rows, 2):
-                if 'more' in row or None in row.values(): raise ValueError(f'line {i} has another number of fields')
+                if 'more' in row or None in row.values():
+                    raise ValueError(f'line {i} has another number of fields')
                 float(row['step']), float(row['seconds'])
         return rows
