@@ -5,11 +5,8 @@
 # %% auto #0
 __all__ = ['SPLITS', 'Example', 'held_out', 'read_table', 'known', 'Dataset', 'VideoDataset', 'FrameFile', 'Cached']
 
-# %% ../nbs/02_datasets.ipynb #029426fd
-import hashlib
-import inspect
-import os
-import tempfile
+# %% ../nbs/02_datasets.ipynb #c0e72f8d
+import hashlib, inspect, os, tempfile
 from dataclasses import dataclass
 from pathlib import Path
 import numpy as np
@@ -24,9 +21,9 @@ class Example:
     "What a dataset says about one example"
     frames: np.ndarray    # (F, 3, 64, 64) uint8; F may be 0
     text: str = ''        # a sentence, or a question about the frames
-    answer: object = None # a label, a list of labels, or boxes (F, 4): x0, y0, x1, y1, all -1 where the target is absent
+    answer: object = None # a label, a list of labels, or boxes (F, 4): x0, y0, x1, y1, -1 where it is absent
 
-# %% ../nbs/02_datasets.ipynb #3667ee88
+# %% ../nbs/02_datasets.ipynb #3cad605f
 SPLITS = 'train', 'validation', 'test'
 
 def held_out(
@@ -37,14 +34,14 @@ def held_out(
     "Divide a training set: a seeded tenth of the groups, at most 5,000, is for validation"
     names = list(dict.fromkeys(groups))
     if len(names) < 2:
-        raise UserError(f'{where}: {len(names)} is too few to hold some out for validation, at least 2 are needed')
+        raise UserError(f'{where}: {len(names)} is too few to hold some out for validation, give at least 2')
     n = min(max(len(names)//10, 1), 5000)
     order = np.random.default_rng(0).permutation(len(names))
     chosen = {names[i] for i in order[:n]}
     wanted = split == 'validation'
     return [i for i, group in enumerate(groups) if (group in chosen) == wanted]
 
-# %% ../nbs/02_datasets.ipynb #2d50e2d1
+# %% ../nbs/02_datasets.ipynb #a3b9d0a1
 def read_table(
     path,        # a tab-separated file with a header
     columns:list # columns it must have
@@ -56,7 +53,8 @@ def read_table(
         for name in columns:
             if name not in header: raise ValueError(f'no column {name!r}, it has {", ".join(header)}')
         for i, row in enumerate(rows, 2):
-            if len(row) != len(header): raise ValueError(f'line {i} has {len(row)} fields instead of {len(header)}')
+            if len(row) == len(header): continue
+            raise ValueError(f'line {i} has {len(row)} fields instead of {len(header)}')
         return [dict(zip(header, row)) for row in rows]
 
 def known(
@@ -66,12 +64,11 @@ def known(
 ): # the label
     "Refuse a label that a dataset does not have"
     if label in vocabulary: return label
-    allowed = ', '.join(map(str, vocabulary[:6]))
-    if len(vocabulary) > 6: allowed += ', …'
+    allowed = ', '.join(map(str, vocabulary[:6])) + ', …'*(len(vocabulary) > 6)
     fault = f'the label {label!r} is none of the {len(vocabulary)} there are ({allowed})'
     raise UserError(f'{where}: {fault}; correct the file or fetch it again')
 
-# %% ../nbs/02_datasets.ipynb #c4b7e257
+# %% ../nbs/02_datasets.ipynb #28e8619e
 class Dataset:
     "A split of a dataset: a reader fills `records` and says how to `read` frames"
     name = ''          # what a result calls it
@@ -120,7 +117,7 @@ class Dataset:
     ):
         "Fetch the official data, as far as it is not there"
         if not cls.official:
-            raise UserError(f'{cls.name}: has no official address to fetch it from; put it into {Path(root)/cls.folder}')
+            raise UserError(f'{cls.name}: has no official address; put it into {Path(root)/cls.folder}')
         for path, url, checksum in cls.official: fetch(url, Path(root)/path, checksum)
 
 def _stamp(path):
@@ -141,7 +138,7 @@ class VideoDataset(Dataset):
 
     def read(self, source): return video_frames(source, self.n_frames)
 
-# %% ../nbs/02_datasets.ipynb #e4d0818e
+# %% ../nbs/02_datasets.ipynb #b2161694
 class FrameFile:
     "The frames of n examples, then a byte for each that says whether they are there"
     def __init__(self,
@@ -149,8 +146,7 @@ class FrameFile:
         n:int,       # examples
         n_frames:int # frames in each
     ):
-        self.path = Path(path)
-        self.n = n
+        self.path, self.n = Path(path), n
         self.size = n_frames*3*SIZE*SIZE # bytes in an example's frames
         total = n*(self.size + 1)
         try:
@@ -169,10 +165,7 @@ class FrameFile:
             part.truncate(total)
         os.replace(part.name, self.path)
 
-    def write(self,
-        i:int, # which example
-        frames # (n_frames, 3, 64, 64) uint8
-    ):
+    def write(self, i, frames):
         "Frames, then their byte; that a second process writes the same does no harm"
         frames = np.ascontiguousarray(frames, np.uint8).reshape(self.frames.shape[1:])
         try:
@@ -182,7 +175,7 @@ class FrameFile:
         except OSError as error:
             raise UserError(f'{self.path}: no more frames can be kept ({error}); free some space') from None
 
-# %% ../nbs/02_datasets.ipynb #3a9b71a7
+# %% ../nbs/02_datasets.ipynb #f104914e
 class Cached:
     "A dataset whose decoded frames are kept on disk"
     def __init__(self,
@@ -208,8 +201,8 @@ class Cached:
                 self.index[i] = -1
         self.index = self.index[self.index >= 0]
         if not self.skipped: return
-        count = f'{len(self.skipped)} of {len(self.dataset)} examples are skipped'
-        about = f'{self.name}: {count}, the first because of {self.skipped[0]}'
+        first = f'the first because of {self.skipped[0]}'
+        about = f'{self.name}: {len(self.skipped)} of {len(self.dataset)} examples are skipped, {first}'
         if not len(self.index): raise UserError(about)
         print(about)
 

@@ -4,9 +4,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
-from everything_is_video.datasets import (
-    AudioMNIST, CIFAR10JPEG, FSDD, OTB, SPLITS, SST2, TGIFQA, Cached, LaSOT, TinyVIRAT, read_wave)
+from everything_is_video.datasets import SPLITS, Cached
 from everything_is_video.frames import draw_box, image_frame, read_box
+from everything_is_video.tasks.audiomnist import AudioMNIST, FSDD, read_wave
+from everything_is_video.tasks.cifar10 import CIFAR10JPEG
+from everything_is_video.tasks.lasot import OTB, LaSOT
+from everything_is_video.tasks.sst2 import SST2
+from everything_is_video.tasks.tgif_qa import TGIFQA
+from everything_is_video.tasks.tinyvirat import TinyVIRAT
 
 def at_hand(name):
     "The data folder, if it has a folder of that name"

@@ -5,11 +5,17 @@ from zipfile import ZipFile
 import numpy as np
 import pytest
 from PIL import Image
-from everything_is_video.datasets import (
-    AudioMNIST, CIFAR10, CIFAR10JPEG, CLEVRER, FSDD, OTB, SST2, SPLITS, TGIFQA, Cached, Dataset, LaSOT,
-    TinyVIRAT)
 from everything_is_video.core import UserError
+from everything_is_video.datasets import SPLITS, Cached, Dataset
 from everything_is_video.frames import save_video
+from everything_is_video.tasks import TASKS, open_source
+from everything_is_video.tasks.audiomnist import AudioMNIST, FSDD
+from everything_is_video.tasks.cifar10 import CIFAR10, CIFAR10JPEG
+from everything_is_video.tasks.clevrer import CLEVRER
+from everything_is_video.tasks.lasot import OTB, LaSOT
+from everything_is_video.tasks.sst2 import SST2
+from everything_is_video.tasks.tgif_qa import TGIFQA
+from everything_is_video.tasks.tinyvirat import TinyVIRAT
 
 rng = np.random.default_rng(0)
 CIFAR_FILES = ['test_batch', *(f'data_batch_{k}' for k in range(1, 6))]
@@ -197,8 +203,10 @@ def test_gifs_that_are_gone_are_counted(official, tmp_path, monkeypatch, capsys)
 
 def test_no_network(tmp_path, monkeypatch):
     monkeypatch.setattr(SST2, 'official', [('SST-2', 'http://127.0.0.1:9/SST-2.zip', '')])
-    with pytest.raises(UserError) as error: SST2.download(tmp_path)
-    assert 'http://127.0.0.1:9/SST-2.zip: cannot be fetched' in str(error.value) and '-p source sample' in str(error.value) and '\n' not in str(error.value)
+    with pytest.raises(UserError) as error: open_source(TASKS['sst2'], 'official', tmp_path, 'test', download=True)
+    line = str(error.value)
+    assert 'http://127.0.0.1:9/SST-2.zip: cannot be fetched' in line and '\n' not in line
+    assert line.endswith('or take another source of sst2: sample, sample-N')
     assert not (tmp_path/'SST-2').exists()
 
 
@@ -346,7 +354,7 @@ def test_a_kill_leaves_it_right(tmp_path):
     assert is_right(kept)
 
 def test_another_run_finds_the_same_file(good):
-    program = f'from everything_is_video.datasets import *; print(AudioMNIST({str(good)!r}, "test").fingerprint())'
+    program = f'from everything_is_video.tasks.audiomnist import AudioMNIST; print(AudioMNIST({str(good)!r}, "test").fingerprint())'
     found = {subprocess.run([sys.executable, '-c', program], env={**os.environ, 'PYTHONHASHSEED': seed}, capture_output=True, text=True).stdout for seed in '123'}
     assert found == {AudioMNIST(good, 'test').fingerprint() + '\n'}
 

@@ -12,10 +12,10 @@ from pkgutil import iter_modules
 from . import base
 from .base import TASKS, Task, moved, open_dataset, open_source, table1
 
-# %% ../../nbs/tasks/all_tasks.ipynb #c1024e7b
+# %% ../../nbs/tasks/all_tasks.ipynb #ea3765b6
 _all_ = ['TASKS', 'Task', 'moved', 'open_dataset', 'open_source', 'table1'] # what `import *` takes
 
-for _module in iter_modules([str(Path(base.__file__).parent)]): import_module(f'{base.__package__}.{_module.name}')
+for _module in iter_modules([Path(base.__file__).parent]): import_module(f'{base.__package__}.{_module.name}')
 _tasks = sorted(TASKS.values(), key=lambda task: task.row)
 TASKS.clear()
 TASKS.update({task.name: task for task in _tasks})

@@ -5,9 +5,8 @@
 # %% auto #0
 __all__ = ['read_wave', 'AudioMNIST', 'FSDD', 'AudioClassification']
 
-# %% ../../nbs/tasks/audiomnist.ipynb #8e17ffd5
-import re
-import wave
+# %% ../../nbs/tasks/audiomnist.ipynb #defd1148
+import re, wave
 import numpy as np
 from ..core import UserError, reading
 from ..datasets import Dataset
@@ -27,7 +26,7 @@ def read_wave(
         if not n or len(data) != 2*n: raise EOFError(f'{len(data)//2} of {n} samples')
         return np.frombuffer(data, '<i2')/32768, file.getframerate()
 
-# %% ../../nbs/tasks/audiomnist.ipynb #f7d0b0c4
+# %% ../../nbs/tasks/audiomnist.ipynb #6fa3799a
 class _SpokenDigits(Dataset):
     "Recordings named <digit>_<speaker>_<repetition>.wav"
     vocabulary = list('0123456789')
@@ -36,14 +35,13 @@ class _SpokenDigits(Dataset):
         "Digit, speaker and repetition of a recording"
         name = re.fullmatch(r'(\d)_(\w+)_(\d+)', path.stem)
         if name: return name.groups()
-        raise UserError(f'{path}: its name is not <digit>_<speaker>_<repetition>.wav; rename it or take it away')
+        raise UserError(f'{path}: its name is not <digit>_<speaker>_<repetition>.wav; rename or remove it')
 
     def read(self, source): return spectrogram_frame(*read_wave(source))[None]
 
 class AudioMNIST(_SpokenDigits):
     "AudioMNIST, split by speaker as in fold 0 of its digit experiment"
-    name = 'AudioMNIST'
-    folder = 'AudioMNIST'
+    name, folder = 'AudioMNIST', 'AudioMNIST'
     official = [(folder, 'https://github.com/soerenab/AudioMNIST/archive/refs/heads/master.zip', '')]
     speakers = {'validation': [12, 47, 59, 15, 27, 41, 4, 11, 21, 31, 44, 50],
                 'test': [26, 52, 60, 18, 32, 42, 5, 13, 22, 33, 45, 51]}
@@ -57,12 +55,12 @@ class AudioMNIST(_SpokenDigits):
         paths = [path for folder in there for path in sorted(folder.glob('*.wav'))]
         self.fill(self.root/'data', [(path, '', self.named(path)[0]) for path in paths])
 
-# %% ../../nbs/tasks/audiomnist.ipynb #cdf12bee
+# %% ../../nbs/tasks/audiomnist.ipynb #0ff5dc6b
 class FSDD(_SpokenDigits):
     "The Free Spoken Digit Dataset, in place of AudioMNIST"
-    name = 'FSDD (stand-in for AudioMNIST)'
-    folder = 'fsdd'
-    official = [(folder, 'https://github.com/Jakobovski/free-spoken-digit-dataset/archive/refs/heads/master.zip', '')]
+    name, folder = 'FSDD (stand-in for AudioMNIST)', 'fsdd'
+    _address = 'https://github.com/Jakobovski/free-spoken-digit-dataset'
+    official = [(folder, f'{_address}/archive/refs/heads/master.zip', '')]
 
     def __init__(self, root, split):
         super().__init__(root, split)
@@ -72,14 +70,10 @@ class FSDD(_SpokenDigits):
             if (int(repetition) < 5) == (split == 'test'): records.append((path, '', digit))
         self.fill(self.root/'recordings', records, range(len(records)))
 
-# %% ../../nbs/tasks/audiomnist.ipynb #9eae2381
+# %% ../../nbs/tasks/audiomnist.ipynb #b92384c3
 class AudioClassification(Task):
     "AudioMNIST: the spectrogram of a spoken digit, then the digit"
-    name = 'audiomnist'
-    title = 'Audio Classification'
-    row = 3
-    n_input = 2
-    batch_size = 256
+    name, title, row, n_input, batch_size = 'audiomnist', 'Audio Classification', 3, 2, 256
     sources = {'official': AudioMNIST, 'fsdd': FSDD}
     sample = 'audiomnist', 1_000
     shift = 4

@@ -26,7 +26,7 @@ def moved(
     columns = np.clip(np.arange(SIZE) - right, 0, SIZE-1)
     return frames[..., rows[:, None], columns]
 
-# %% ../../nbs/03_tasks.ipynb #150b2978
+# %% ../../nbs/03_tasks.ipynb #196d6a39
 TASKS = {} # name -> task, filled by the classes themselves
 
 class Task:
@@ -37,7 +37,7 @@ class Task:
     n_input:int           # frames given, the separator included (Table 1)
     n_target:int = 1      # frames to predict (Table 1)
     batch_size:int        # the paper's (Table 1)
-    output:str = 'word'   # how the target frames are read: 'word', 'words' (comma-separated), 'boxes' or 'video'
+    output:str = 'word'   # how targets are read: 'word', 'words' (comma-separated), 'boxes' or 'video'
     sources:dict          # source -> the class that reads it; 'official' is the paper's dataset
     sample:tuple = None   # name and usual size of the generated sample, read as the official dataset
     augmented:bool = False # whether a recipe that augments does so here: only where that was seen to help
@@ -53,10 +53,7 @@ class Task:
         drawn = answer if isinstance(answer, str) else ', '.join(answer)
         return Clip(pad(given, self.n_input), [drawn], answer)
 
-    def augment(self,
-        example,                # of the training set
-        rng:np.random.Generator # decides how
-    ): # an example
+    def augment(self, example, rng):
         "A training example with its frames moved, and perhaps mirrored; its answer stays true"
         if not len(example.frames): return example
         frames = example.frames
@@ -64,7 +61,7 @@ class Task:
         right, down = rng.integers(-self.shift, self.shift, 2, endpoint=True)
         return replace(example, frames=moved(frames, right, down))
 
-# %% ../../nbs/03_tasks.ipynb #fc9b52f6
+# %% ../../nbs/03_tasks.ipynb #a70c0383
 def _sample(task, source, data_dir, split):
     "A generated sample, read like the official dataset"
     name, n = task.sample
@@ -85,7 +82,8 @@ def open_source(
     "A task's data as its reader gives it"
     names = [*task.sources, *(['sample', 'sample-N'] if task.sample else [])]
     if source not in task.sources:
-        if task.sample and re.fullmatch(r'sample(-\d+)?', source): return _sample(task, source, data_dir, split)
+        generated = task.sample and re.fullmatch(r'sample(-\d+)?', source)
+        if generated: return _sample(task, source, data_dir, split)
         raise UserError(f'source={source!r}: task {task.name} has no such source; it has {", ".join(names)}')
     reader = task.sources[source]
     folder = Path(data_dir)/reader.folder
@@ -113,11 +111,9 @@ def open_dataset(
     dataset = open_source(task, source, data_dir, split, download)
     return Cached(dataset, cache, skip_bad) if cache and dataset.n_frames else dataset
 
-# %% ../../nbs/03_tasks.ipynb #4120efb0
+# %% ../../nbs/03_tasks.ipynb #025551d1
 def table1()->list: # a dict for each row
     "Table 1: training configurations for each task, read from the tasks; tasks of one title share a row"
-    rows = {}
-    for task in TASKS.values():
-        rows[task.title] = {'Task': task.title, 'Input Len': task.n_input, 'Target Len': task.n_target,
-                            'Batch Size': task.batch_size}
+    columns = {'Task': 'title', 'Input Len': 'n_input', 'Target Len': 'n_target', 'Batch Size': 'batch_size'}
+    rows = {task.title: {c: getattr(task, field) for c, field in columns.items()} for task in TASKS.values()}
     return list(rows.values())

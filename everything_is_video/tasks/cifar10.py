@@ -5,11 +5,8 @@
 # %% auto #0
 __all__ = ['read_pickle', 'CIFAR10', 'CIFAR10JPEG', 'ImageClassification']
 
-# %% ../../nbs/tasks/cifar10.ipynb #36044931
-import codecs
-import io
-import os
-import pickle
+# %% ../../nbs/tasks/cifar10.ipynb #20932b01
+import codecs, io, os, pickle
 from functools import lru_cache
 from zipfile import ZipFile
 import numpy as np
@@ -38,11 +35,10 @@ def read_pickle(
     with reading(path, 'a CIFAR-10 file'), open(path, 'rb') as file:
         return _ArrayUnpickler(file, encoding='latin1').load()
 
-# %% ../../nbs/tasks/cifar10.ipynb #def79b1b
+# %% ../../nbs/tasks/cifar10.ipynb #90db5700
 class CIFAR10(Dataset):
     "CIFAR-10 as torchvision.datasets.CIFAR10 reads it"
-    name = 'CIFAR-10'
-    folder = 'cifar-10-batches-py'
+    name, folder = 'CIFAR-10', 'cifar-10-batches-py'
     official = [(folder, 'https://www.cs.toronto.edu/~kriz/cifar-10-python.tar.gz',
                  'md5:c58f30108f718f92721af3b95e74349a')]
 
@@ -72,20 +68,15 @@ class CIFAR10(Dataset):
 
     def read(self, source): return image_frame(self.images[source].transpose(1, 2, 0))[None]
 
-# %% ../../nbs/tasks/cifar10.ipynb #1612d55a
+# %% ../../nbs/tasks/cifar10.ipynb #f2cef57a
 @lru_cache(None)
-def _zip(
-    path,  # a zip file
-    stamp, # when it was written
-    pid    # the process that reads it: a zip file's position must not be shared
-):
-    "A zip file, opened once in each process while it does not change"
+def _zip(path, stamp, pid):
+    "A zip file, opened anew when it changes and in each process, for its position must not be shared"
     return ZipFile(path)
 
 class CIFAR10JPEG(Dataset):
     "CIFAR-10 as JPEG: train.zip, test.zip of <split>/<class>/NNNN.jpg, NNNN the rank in its class"
-    name = 'CIFAR-10 (JPEG)'
-    folder = 'cifar10'
+    name, folder = 'CIFAR-10 (JPEG)', 'cifar10'
     vocabulary = 'airplane automobile bird cat deer dog frog horse ship truck'.split()
 
     def __init__(self, root, split):
@@ -105,7 +96,7 @@ class CIFAR10JPEG(Dataset):
             records.append((f'{part}/{name}/{rank[name]:04d}.jpg', '', name))
             rank[name] += 1
         lost = [source for source, *_ in records if source not in there]
-        if lost: raise UserError(f'{path}: {len(lost)} images are not in it, the first is {lost[0]}; fetch it again')
+        if lost: raise UserError(f'{path}: {len(lost)} images are not in it, first {lost[0]}; fetch it again')
         self.fill(path, records, range(len(records)))
 
     def _file(self): return _zip(self.files[0], self.stamp, os.getpid())
@@ -115,14 +106,10 @@ class CIFAR10JPEG(Dataset):
             content = self._file().read(source)
             return image_frame(Image.open(io.BytesIO(content)))[None]
 
-# %% ../../nbs/tasks/cifar10.ipynb #ef318743
+# %% ../../nbs/tasks/cifar10.ipynb #7a3842a5
 class ImageClassification(Task):
     "CIFAR-10: an image, then its class"
-    name = 'cifar10'
-    title = 'Image Classification'
-    row = 1
-    n_input = 2
-    batch_size = 128
+    name, title, row, n_input, batch_size = 'cifar10', 'Image Classification', 1, 2, 128
     sources = {'official': CIFAR10, 'jpeg': CIFAR10JPEG}
     sample = 'cifar10', 4_000
     mirror = True

@@ -10,11 +10,10 @@ from ..core import read_json, reading
 from ..datasets import VideoDataset, known
 from .base import Task
 
-# %% ../../nbs/tasks/clevrer.ipynb #d38eafd1
+# %% ../../nbs/tasks/clevrer.ipynb #68cb41e5
 class CLEVRER(VideoDataset):
     "CLEVRER's descriptive questions; a video's questions stay in one split"
-    name = 'CLEVRER'
-    folder = 'clevrer'
+    name, folder = 'CLEVRER', 'clevrer'
     _address = 'http://data.csail.mit.edu/clevrer'
     official = [
         ('clevrer/questions/train.json', f'{_address}/questions/train.json', ''),
@@ -47,13 +46,9 @@ class CLEVRER(VideoDataset):
         first = number//1000*1000
         return self.root/'videos'/part/f'video_{first:05d}-{first+1000:05d}'/name
 
-# %% ../../nbs/tasks/clevrer.ipynb #d95a93c9
+# %% ../../nbs/tasks/clevrer.ipynb #c92cdce7
 class VideoQA(Task):
     "CLEVRER's descriptive questions: four frames and a question, then the answer"
-    name = 'clevrer'
-    title = 'Video QA'
-    row = 5
-    n_input = 21
-    batch_size = 16
+    name, title, row, n_input, batch_size = 'clevrer', 'Video QA', 5, 21, 16
     sources = {'official': CLEVRER}
     sample = 'clevrer', 300

@@ -41,7 +41,7 @@ def frame_boxes(
     there = (size > 0).all(1, keepdims=True)
     return np.where(there, np.concatenate([first, last], 1), -1).astype(int)
 
-# %% ../../nbs/tasks/lasot.ipynb #032d99b9
+# %% ../../nbs/tasks/lasot.ipynb #13a17f8f
 def _n_images(
     folder # a sequence
 )->int: # how many images it has
@@ -58,7 +58,8 @@ def read_track(
     path = folder/'groundtruth.txt'
     with reading(path, 'a list of boxes x,y,width,height'):
         boxes = np.loadtxt(path, delimiter=',', ndmin=2)
-        if boxes.shape != (n, 4): raise ValueError(f'{len(boxes)} lines of {boxes.shape[1]} numbers for {n} images')
+        lines, numbers = boxes.shape
+        if (lines, numbers) != (n, 4): raise ValueError(f'{lines} lines of {numbers} numbers for {n} images')
     for path in folder/'full_occlusion.txt', folder/'out_of_view.txt':
         if not path.exists(): continue
         with reading(path, 'a line of 0 and 1'):
@@ -67,10 +68,10 @@ def read_track(
             boxes[absent > 0] = 0
     path = folder/'img/00000001.jpg'
     with reading(path, 'an image'), Image.open(path) as image: boxes = frame_boxes(boxes, *image.size)
-    if (boxes < 0).all(): raise UserError(f'{folder}/groundtruth.txt: the target is in none of its {n} frames')
-    return boxes
+    if (boxes >= 0).any(): return boxes
+    raise UserError(f'{folder}/groundtruth.txt: the target is in none of its {n} frames; remove it')
 
-# %% ../../nbs/tasks/lasot.ipynb #3ab400a8
+# %% ../../nbs/tasks/lasot.ipynb #079b8ff8
 def window(
     boxes:np.ndarray, # (frames, 4) of a sequence, -1 where the target is absent
     start:int,        # where the window may begin
@@ -79,16 +80,14 @@ def window(
 )->np.ndarray: # (n,) numbers of frames
     "The frames of a window"
     seen = np.flatnonzero(boxes[:, 0] >= 0)
-    at = min(np.searchsorted(seen, start), len(seen)-1)
-    first = seen[at]
+    first = seen[min(np.searchsorted(seen, start), len(seen)-1)]
     step = min(stride, (len(boxes) - 1 - first)/max(n - 1, 1))
     return (first + step*np.arange(n)).astype(int)
 
-# %% ../../nbs/tasks/lasot.ipynb #56b3639b
+# %% ../../nbs/tasks/lasot.ipynb #d0e12a95
 class LaSOT(Dataset):
     "LaSOT as <class>/<class>-N/, with the official lists of sequences"
-    name = 'LaSOT'
-    folder = 'LaSOT'
+    name, folder = 'LaSOT', 'LaSOT'
     every = 20 # frames from the start of one window to the next; in the test split n_frames
     address = 'https://huggingface.co/datasets/l-lt/LaSOT/resolve/main'
     official = [('LaSOT/training_set.txt', f'{address}/training_set.txt', ''),
@@ -134,30 +133,27 @@ class LaSOT(Dataset):
         "The lists, then a zip for each of the 70 classes"
         super().download(root)
         lists = [(Path(root)/path).read_text() for path, *_ in cls.official]
-        names = ' '.join(lists).split()
-        for name in sorted({n.rsplit('-', 1)[0] for n in names}):
+        classes = {name.rsplit('-', 1)[0] for name in ' '.join(lists).split()}
+        for name in sorted(classes):
             fetch(f'{cls.address}/{name}.zip', Path(root)/cls.folder/name)
 
-# %% ../../nbs/tasks/lasot.ipynb #366d2140
+# %% ../../nbs/tasks/lasot.ipynb #0e479cd0
 class OTB(LaSOT):
     "Six OTB-100 sequences in LaSOT's layout: 1,072 frames for training, 127 for validation, 391 for the test"
-    name = 'OTB (stand-in for LaSOT)'
-    folder = 'otb_in_lasot_layout'
+    name, folder = 'OTB (stand-in for LaSOT)', 'otb_in_lasot_layout'
     every = 4
     official = ()
-    split_sequences = {'train': ['Bird2', 'Surfer', 'Woman'], 'validation': ['Dog'], 'test': ['Crossing', 'Vase']}
+    split_sequences = {
+        'train': ['Bird2', 'Surfer', 'Woman'],
+        'validation': ['Dog'],
+        'test': ['Crossing', 'Vase']}
 
     def sequences(self): return [self.root/name for name in self.split_sequences[self.split]]
 
-# %% ../../nbs/tasks/lasot.ipynb #24e83607
+# %% ../../nbs/tasks/lasot.ipynb #092e2e09
 class ObjectTracking(Task):
     "LaSOT: a video with a box on its first frame, then the video with a box on all"
-    name = 'lasot'
-    title = 'Object Tracking'
-    row = 7
-    n_input = 21
-    n_target = 20
-    batch_size = 8
+    name, title, row, n_input, n_target, batch_size = 'lasot', 'Object Tracking', 7, 21, 20, 8
     output = 'boxes'
     sources = {'official': LaSOT, 'otb': OTB}
     sample = 'lasot', 60

@@ -11,11 +11,10 @@ from ..datasets import Dataset, known, read_table
 from ..frames import SIZE
 from .base import Task
 
-# %% ../../nbs/tasks/sst2.ipynb #a1c0f313
+# %% ../../nbs/tasks/sst2.ipynb #03c5a091
 class SST2(Dataset):
     "SST-2 as GLUE gives it out: train.tsv and dev.tsv"
-    name = 'SST-2'
-    folder = 'SST-2'
+    name, folder = 'SST-2', 'SST-2'
     vocabulary = ['negative', 'positive']
     n_frames = 0
     official = [(folder, 'https://dl.fbaipublicfiles.com/glue/data/SST-2.zip',
@@ -32,13 +31,9 @@ class SST2(Dataset):
 
     def read(self, source): return np.empty((0, 3, SIZE, SIZE), np.uint8)
 
-# %% ../../nbs/tasks/sst2.ipynb #bc95ce07
+# %% ../../nbs/tasks/sst2.ipynb #3112ac92
 class TextClassification(Task):
     "SST-2: a sentence, then its sentiment"
-    name = 'sst2'
-    title = 'Text Classification'
-    row = 2
-    n_input = 21
-    batch_size = 16
+    name, title, row, n_input, batch_size = 'sst2', 'Text Classification', 2, 21, 16
     sources = {'official': SST2}
     sample = 'sst2', 2_000

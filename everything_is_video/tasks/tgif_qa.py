@@ -14,11 +14,10 @@ from ..datasets import VideoDataset, read_table
 from ..download import download
 from .base import Task
 
-# %% ../../nbs/tasks/tgif_qa.ipynb #31af9a14
+# %% ../../nbs/tasks/tgif_qa.ipynb #07d35509
 class TGIFQA(VideoDataset):
     "TGIF-QA, the questions about a frame (FrameQA); a GIF's questions stay in one split"
-    name = 'TGIF-QA (FrameQA)'
-    folder = 'tgif-qa'
+    name, folder = 'TGIF-QA (FrameQA)', 'tgif-qa'
     _tables = 'https://raw.githubusercontent.com/YunseokJANG/tgif-qa/master/dataset'
     _gifs = 'https://raw.githubusercontent.com/raingo/TGIF-Release/master/data'
     official = [
@@ -33,7 +32,7 @@ class TGIFQA(VideoDataset):
         records = []
         for line, row in enumerate(self._rows(path), 2):
             if not row['answer']:
-                raise UserError(f'{path}, line {line}: a question without an answer; correct the file or fetch it again')
+                raise UserError(f'{path}, line {line}: a question without an answer; fetch the file again')
             records.append((self.root/f'gifs/{row["gif_name"]}.gif', row['question'], row['answer']))
         others = self.root/f'{other}_frameqa_question.csv'
         answers = {answer for *_, answer in records}
@@ -63,13 +62,9 @@ class TGIFQA(VideoDataset):
         lost = [name for name in wanted if not (gifs/f'{name}.gif').exists()]
         print(f'{cls.name}: {len(lost)} of {len(wanted)} GIFs are no longer at their address')
 
-# %% ../../nbs/tasks/tgif_qa.ipynb #3c9fadfb
+# %% ../../nbs/tasks/tgif_qa.ipynb #02b335ab
 class FrameQA(Task):
     "TGIF-QA's frame questions: four frames and a question, then the answer"
-    name = 'tgif_qa'
-    title = 'Video QA'
-    row = 6
-    n_input = 21
-    batch_size = 16
+    name, title, row, n_input, batch_size = 'tgif_qa', 'Video QA', 6, 21, 16
     sources = {'official': TGIFQA}
     sample = 'tgif_qa', 300

@@ -11,16 +11,16 @@ from ..datasets import VideoDataset, known
 from ..frames import Clip, grey, pad
 from .base import Task
 
-# %% ../../nbs/tasks/tinyvirat.ipynb #472be986
+# %% ../../nbs/tasks/tinyvirat.ipynb #687dc00b
 class TinyVIRAT(VideoDataset):
     "TinyVIRAT: clips of 26 activities, one or more in each"
-    name = 'TinyVIRAT'
-    folder = 'TinyVIRAT'
+    name, folder = 'TinyVIRAT', 'TinyVIRAT'
     official = [(folder, 'https://www.crcv.ucf.edu/datasets/ugur/TinyVIRAT.zip', '')]
     vocabulary = '''Opening Interacts Pull activity_carrying Entering vehicle_moving Exiting Loading Talking
         activity_running vehicle_turning_left vehicle_stopping Riding Closing activity_walking Push
-        specialized_using_tool vehicle_starting specialized_miscellaneous activity_standing Transport_HeavyCarry
-        activity_gesturing vehicle_turning_right specialized_talking_phone specialized_texting_phone Misc'''.split()
+        specialized_using_tool vehicle_starting specialized_miscellaneous activity_standing
+        Transport_HeavyCarry activity_gesturing vehicle_turning_right specialized_talking_phone
+        specialized_texting_phone Misc'''.split()
 
     def __init__(self, root, split, n_frames=10):
         super().__init__(root, split, n_frames)
@@ -42,27 +42,18 @@ class TinyVIRAT(VideoDataset):
         if not labels: raise UserError(f'{where}: a clip without a label')
         return [known(label, self.vocabulary, where) for label in dict.fromkeys(labels)]
 
-# %% ../../nbs/tasks/tinyvirat.ipynb #e90ac657
+# %% ../../nbs/tasks/tinyvirat.ipynb #f792757a
 class VideoClassification(Task):
     "TinyVIRAT: ten frames of a clip, then all its labels in one frame"
-    name = 'tinyvirat'
-    title = 'Video Classification'
-    row = 4
-    n_input = 11
-    batch_size = 16
+    name, title, row, n_input, batch_size = 'tinyvirat', 'Video Classification', 4, 11, 16
     output = 'words'
     sources = {'official': TinyVIRAT}
     sample = 'tinyvirat', 300
 
-# %% ../../nbs/tasks/tinyvirat.ipynb #d3b7b005
+# %% ../../nbs/tasks/tinyvirat.ipynb #674b4391
 class Colorization(Task):
     "TinyVIRAT without its colours, then with them"
-    name = 'colorization'
-    title = 'Video Colorization'
-    row = 8
-    n_input = 11
-    n_target = 10
-    batch_size = 16
+    name, title, row, n_input, n_target, batch_size = 'colorization', 'Video Colorization', 8, 11, 10, 16
     output = 'video'
     sources = {'official': TinyVIRAT}
     sample = 'tinyvirat', 300
