@@ -5,8 +5,9 @@ from zipfile import ZipFile
 import numpy as np
 import pytest
 from PIL import Image
+from everything_is_video.cache import Cached
 from everything_is_video.core import UserError
-from everything_is_video.datasets import SPLITS, Cached, Dataset
+from everything_is_video.datasets import SPLITS, Dataset
 from everything_is_video.frames import save_video
 from everything_is_video.tasks import TASKS, open_source
 from everything_is_video.tasks.audiomnist import AudioMNIST, FSDD
@@ -208,6 +209,39 @@ def test_no_network(tmp_path, monkeypatch):
     assert 'http://127.0.0.1:9/SST-2.zip: cannot be fetched' in line and '\n' not in line
     assert line.endswith('or take another source of sst2: sample, sample-N')
     assert not (tmp_path/'SST-2').exists()
+
+
+# a dataset of one's own
+
+ROOM = '''
+import numpy as np
+from everything_is_video.datasets import Dataset
+from everything_is_video.tasks.base import Task
+
+class Nothing(Dataset):
+    name, n_frames, vocabulary = 'nothing', 0, ['yes']
+    def __init__(self, root, split):
+        super().__init__(root, split)
+        self.records = [(None, 'is it so ?', 'yes')]
+    def read(self, source): return np.empty((0, 3, 64, 64), np.uint8)
+
+class Ninth(Task):
+    name, title, row, n_input, batch_size = 'ninth', 'Ninth', 9, 6, 2
+    sources = {'official': Nothing}
+'''
+
+def test_a_dataset_is_added_by_one_file(tmp_path):
+    import everything_is_video
+    shutil.copytree(os.path.dirname(everything_is_video.__file__), tmp_path/'everything_is_video')
+    (tmp_path/'everything_is_video/tasks/ninth.py').write_text(ROOM)
+    program = '''
+from everything_is_video.tasks import TASKS, open_dataset, table1
+task = TASKS['ninth']
+print(list(TASKS)[8:], table1()[-1]['Task'], task.clip(open_dataset(task, 'official', '.', 'test')[0]).frames.shape)
+'''
+    env = {**os.environ, 'PYTHONPATH': str(tmp_path)}
+    done = subprocess.run([sys.executable, '-c', program], cwd=tmp_path, env=env, capture_output=True, text=True)
+    assert done.stdout == "['ninth'] Ninth (7, 3, 64, 64)\n", done.stderr
 
 
 # bad input: what is done to a file, and what the one line must say besides the file's name

@@ -5,14 +5,14 @@
 # %% auto #0
 __all__ = ['TASKS', 'moved', 'Task', 'open_source', 'open_dataset', 'table1']
 
-# %% ../../nbs/03_tasks.ipynb #90f9d887
+# %% ../../nbs/03_tasks.ipynb #e21123c0
 import re
 from dataclasses import replace
 from importlib import import_module
 from pathlib import Path
 import numpy as np
+from ..cache import Cached
 from ..core import UserError
-from ..datasets import Cached
 from ..frames import SIZE, Clip, pad, tokenize
 
 # %% ../../nbs/03_tasks.ipynb #935fe5d0
@@ -61,7 +61,7 @@ class Task:
         right, down = rng.integers(-self.shift, self.shift, 2, endpoint=True)
         return replace(example, frames=moved(frames, right, down))
 
-# %% ../../nbs/03_tasks.ipynb #a70c0383
+# %% ../../nbs/03_tasks.ipynb #1d65c631
 def _sample(task, source, data_dir, split):
     "A generated sample, read like the official dataset"
     name, n = task.sample
@@ -88,13 +88,13 @@ def open_source(
     reader = task.sources[source]
     folder = Path(data_dir)/reader.folder
     others = ', '.join(name for name in names if name != source)
-    instead = f'or take another source of {task.name}: {others}' if others else 'it is the only source'
+    instead = f', or take another source of {task.name}: {others}' if others else ''
     if download and reader.official:
         try: reader.download(data_dir)
-        except UserError as error: raise UserError(f'{error}, {instead}') from None
+        except UserError as error: raise UserError(f'{error}{instead}') from None
     if not folder.exists():
         fetch = 'download=True to fetch it' if reader.official else 'put the data there'
-        raise UserError(f'{folder}: no such folder; set data_dir, or {fetch}, {instead}')
+        raise UserError(f'{folder}: no such folder; set data_dir, or {fetch}{instead}')
     return reader(data_dir, split)
 
 # %% ../../nbs/03_tasks.ipynb #2c0155a1
