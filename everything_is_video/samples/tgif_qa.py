@@ -104,7 +104,7 @@ def _draw_thing(image, thing, t):
     image[box] += np.clip(1.5 - distance, 0, 1)*(edge - image[box])
     image[box] += np.clip(.5 - distance, 0, 1)*(PAINT[thing['color']] - image[box])
 
-# %% ../../nbs/samples/tgif_qa.ipynb #8cb422df
+# %% ../../nbs/samples/tgif_qa.ipynb #7964658d
 def _color(
     icon:str,  # one of ICONS
     test:bool, # the colour it has in the test set only, or one of the others
@@ -132,15 +132,21 @@ def make_gif(
         number, icon = 1, icons[0 if test else rng.integers(7)]
     if kind == 3: place = answer
     color = answer if kind == 2 else _color(icon, test, rng)
+    things = _things(icon, color, action, number, rng)
+    return things, place, _question(kind, things[0], place)
+
+def _things(icon, color, action, number, rng):
+    "A number of equal things that do the same, and one or two others that stand still, if there is room"
     cells = rng.permutation([(u, v) for u in (24, 64, 104) for v in (30, 68)]) + rng.uniform(-4, 4, (6, 2))
     spare = 6 - number
     n_others = rng.integers(min(spare, 1), min(spare, 2) + 1)
-    others = [pick([i for i in ICONS if i != icon]) for _ in range(n_others)]
+    names = [name for name in ICONS if name != icon]
+    others = [names[rng.integers(len(names))] for _ in range(n_others)]
     r = rng.uniform(10, 13)
     things = [dict(icon=icon, color=color, action=action, at=at, r=r) for at in cells[:number]]
     for other, at in zip(others, cells[number:]):
         things.append(dict(icon=other, color=_color(other, False, rng), action='', at=at, r=r))
-    return things, place, _question(kind, things[0], place)
+    return things
 
 def _question(kind, thing, place):
     "What is asked about the first thing"

@@ -87,7 +87,7 @@ def _person(
     draw.line((x, neck+4, *hand), _SKIN, 4)
     return hand
 
-# %% ../../nbs/samples/tinyvirat.ipynb #927c427c
+# %% ../../nbs/samples/tinyvirat.ipynb #fb0c7ea9
 def _walker(
     draw,     # a PIL drawing
     t,        # time, from 0 to 1
@@ -113,6 +113,7 @@ def _walker(
     u, w, h = u + way*4, 2.6*w, 2.6*h
     if paint: draw.rectangle((u-w, v-h, u+w, v+h), paint, _EDGE)
 
+# %% ../../nbs/samples/tinyvirat.ipynb #4434205c
 def _together(
     draw,   # a PIL drawing
     t,      # time, from 0 to 1
@@ -141,7 +142,7 @@ def _together(
         _person(draw, 64 - apart, y, color, stride, 1.4, 1)
         _person(draw, 64 + apart, y, other, stride, 1.4, -1)
 
-# %% ../../nbs/samples/tinyvirat.ipynb #8d79ccf9
+# %% ../../nbs/samples/tinyvirat.ipynb #e347f348
 def _drive(
     draw, # a PIL drawing
     t,    # time, from 0 to 1
@@ -172,6 +173,7 @@ def _drive(
     brakes = stopping and t > .2 or starting and t < .35
     block(-20 if brakes else -18, -15, 9, (255, 40, 30))
 
+# %% ../../nbs/samples/tinyvirat.ipynb #b5db6dd4
 def _with_car(
     draw,    # a PIL drawing
     t,       # time, from 0 to 1
