@@ -31,7 +31,7 @@ def fake(tmp_path, monkeypatch):
     return put
 
 def refused(frames=None, lines=False):
-    "The one line in which perfect frames are refused, by every reader and at every try; nothing is remembered"
+    "The one line in which frames are refused, at every try; nothing is remembered"
     frames = drawn(*WORDS) if frames is None else frames
     said = []
     for read in (lambda: reading.ocr(frames, lines), lambda: reading.read_labels(frames, WORDS, lines)):
@@ -87,10 +87,11 @@ def test_case_files(monkeypatch, name, message):
 
 def test_case_run_reads_right():
     if not CASES.is_dir(): pytest.skip(f'{CASES} is not there: set EIV_CASES')
-    with np.load(CASES/'run/predictions.npz') as saved: frames, targets = saved['frames'][:, 0], saved['targets'][:, 0]
+    with np.load(CASES/'run/predictions.npz') as saved:
+        frames, targets = saved['frames'][:, 0], saved['targets'][:, 0]
     vocabulary = ['negative', 'positive']
-    predictions = reading.read_labels(frames, vocabulary)
-    assert len(predictions) == 40 and predictions == [[word] for word in reading.nearest_word(targets, vocabulary)]
+    right = [[word] for word in reading.nearest_word(targets, vocabulary)]
+    assert len(right) == 40 and reading.read_labels(frames, vocabulary) == right
 
 def test_not_installed(monkeypatch, tmp_path):
     monkeypatch.setenv('PATH', str(tmp_path))
@@ -121,6 +122,10 @@ LONG = 'cat > {folder}/list.tif; if [ $(wc -c < {folder}/list.tif) -gt 50000 ]; 
 def test_long_lists_are_split(fake, monkeypatch, fault):
     monkeypatch.setattr(reading, '_SECONDS', 2)
     fake(LONG % fault)
+    pages = [reading._page(frame, False) for frame in drawn(*WORDS[:4])]
+    if 'sleep' not in fault:
+        with pytest.raises(UserError): reading._call(pages, 7)
+    assert reading._call(pages[:2], 7) == WORDS[:2]
     assert reading.ocr(drawn('', *WORDS[:4])) == ['', *WORDS[:4]]
 
 def test_breaks_while_it_is_split(fake):
@@ -129,13 +134,16 @@ def test_breaks_while_it_is_split(fake):
     with pytest.raises(UserError, match='exit status 9'): reading.ocr(drawn(*WORDS[:4]))
     assert reading._answers == {}
 
-# 142 is drawn as the byte 'b', and nothing else in these pages has it 64 times in a row
-BAD = 'cat > {folder}/list.tif; if grep -q "$(printf %%064d 0 | tr 0 b)" {folder}/list.tif; then %s; fi; ' + AGAIN
+# fails on a page with 64 bytes 'b' in a row, which is what a line of the value 142 becomes
+BAD = 'cat > {folder}/list.tif; if grep -q $(printf %%064d 0 | tr 0 b) {folder}/list.tif; then %s; fi; ' + AGAIN
 
 @pytest.mark.parametrize('fault', ['exit 1', 'kill -SEGV $$', 'echo; exit 0'])
-def test_one_page_it_cannot_read(fake, fault):
+def test_one_page_it_cannot_read(fake, monkeypatch, fault):
+    frames = drawn('cat', 'frog', 'dog').copy()
+    frames[1, :, 63] = 142
+    assert reading.ocr(frames) == ['cat', 'frog', 'dog']  # by a tesseract without that fault
+    monkeypatch.setattr(reading, '_answers', {})
     fake(BAD % fault)
-    frames = np.concatenate([drawn('cat'), np.full((1, 3, 64, 64), 142, np.uint8), drawn('dog')])
     assert reading.ocr(frames) == ['cat', '', 'dog'] and reading.ocr(frames[1:2]) == ['']
 
 def test_it_breaks_after_the_first_call(fake):
