@@ -201,10 +201,10 @@ def download(
             if not part.exists(): _note(part).unlink(missing_ok=True)
     return path
 
-# %% ../nbs/download.ipynb #adf7b388
-# The largest official archives have 50,000 files (a class of LaSOT) and 24 GB (CLEVRER). Videos, images and sounds
-# hardly shrink, and tables shrink to a tenth; made-up content shrinks to a thousandth. So: 200,000 members, 100
-# times the archive's size (and 16 MB, for small ones), and never more than the disk has room for.
+# %% ../nbs/download.ipynb #a20fa9dd
+# The largest official archives have 50,000 files (a class of LaSOT) and 24 GB (CLEVRER). Videos, images and
+# sounds hardly shrink, and tables shrink to a tenth; made-up content shrinks to a thousandth. So: 200,000
+# members, 100 times the archive's size (and 16 MB, for small ones), and no more than the disk has room for.
 _MEMBERS = 200_000
 _RATIO = 100
 _SMALL = 1 << 24
@@ -250,7 +250,7 @@ def _zip_members(
                 raise ValueError(f'{name!r} is encrypted, or compressed in an unusual way')
             yield name, None if member.is_dir() else member.file_size, _chunks(file, member)
 
-# %% ../nbs/download.ipynb #90150dcf
+# %% ../nbs/download.ipynb #ec297571
 class _Header(tarfile.TarInfo):
     "A tar header of a file, a folder, or of a longer name for one"
     @classmethod
@@ -272,7 +272,7 @@ class _Forward:
     def tell(self): return self.file.tell()
 
     def seek(self, to):
-        if not self.tell() <= to <= self.limit: raise ValueError('a member is too large, or its size negative')
+        if not self.tell() <= to <= self.limit: raise ValueError('a size is too large or negative')
         return self.file.seek(to)
 
     def read(self, n):
@@ -288,7 +288,7 @@ class _Forward:
             n -= len(chunk)
             yield chunk
 
-# %% ../nbs/download.ipynb #ced7c86a
+# %% ../nbs/download.ipynb #db2412af
 def _tar_members(
     path,     # a .tar.gz file
     limit:int # bytes it may have when it is decompressed
@@ -301,7 +301,8 @@ def _tar_members(
                 tar.members = []  # a list of all would grow with headers that are repeated in each
                 if member.sparse is not None or len(tar.pax_headers) > 99: raise ValueError('unusual headers')
                 size = None if member.isdir() else member.size
-                if not 0 <= member.size <= limit: raise ValueError(f'{member.name!r} has {member.size:,} bytes')
+                if not 0 <= member.size <= limit:
+                    raise ValueError(f'{member.name!r} has {member.size:,} bytes')
                 yield member.name, size, stream.content(member.size)
                 stream.headers = 1 << 16
             stream.seek(max(tar.offset, stream.tell()))
@@ -309,40 +310,32 @@ def _tar_members(
             if chunk.strip(b'\0'): raise ValueError('a damaged header')
         if file.read(1): raise ValueError(f'it has more than {limit:,} bytes')
 
-# %% ../nbs/download.ipynb #cc6c6785
-def _survey(
-    archive, # a zip or tar.gz file
-    members, # how to list its members
-    limit:int # bytes they may have together
+# %% ../nbs/download.ipynb #d16aecbb
+def _go_through(
+    members,    # of an archive, as `_zip_members` lists them
+    limit:int,  # bytes they may have together
+    folder=None # where they are written; without it they are only looked at
 )->int: # bytes they have together
-    "Refuse an archive before anything is unpacked"
+    "Refuse an archive, or unpack it"
     seen = {}
     total = 0
-    for n, (name, size, _) in enumerate(members(archive, limit), 1):
-        _inside(name, size is None, seen)
+    bar = tqdm(members, desc='unpacking' if folder else 'checking', unit=' files', delay=1)
+    for n, (name, size, content) in enumerate(bar, 1):
+        place = _inside(name, size is None, seen)
         total += size or 0
         if n > _MEMBERS or total > limit:
             raise ValueError(f'{n:,} members of {total:,} bytes are too many for an archive of this size')
-    if not seen: raise ValueError('there is nothing in it')
-    return total
-
-def _unpack(
-    archive, # a zip or tar.gz file
-    members, # how to list its members
-    limit:int, # bytes they may have together
-    folder   # where they are written; it is new
-):
-    "Write the members of an archive that was looked through"
-    seen = {}
-    for name, size, content in members(archive, limit):
-        place = folder/_inside(name, size is None, seen)
+        if folder is None: continue
+        place = folder/place
         (place if size is None else place.parent).mkdir(parents=True, exist_ok=True)
         if size is None: continue
         with open(place, 'xb') as file:
             for chunk in content: file.write(chunk)
             if file.tell() != size: raise ValueError(f'{name!r} has {file.tell():,} of {size:,} bytes')
+    if not seen: raise ValueError('there is nothing in it')
+    return total
 
-# %% ../nbs/download.ipynb #a9e6ae4f
+# %% ../nbs/download.ipynb #75badf63
 def extract(
     archive, # a .zip or .tar.gz file
     target   # the folder it becomes; an archive of one folder becomes that folder
@@ -357,18 +350,18 @@ def extract(
         members = {b'PK': _zip_members, b'\x1f\x8b': _tar_members}.get(start)
         if members is None: raise ValueError('neither a zip nor a tar.gz file')
         limit = _RATIO*archive.stat().st_size + _SMALL
-        total = _survey(archive, members, limit)
+        total = _go_through(members(archive, limit), limit)
         with _place(target, 'unpack') as folder, _writing(target):
             if target.exists(): return
             _remove(folder)  # of a process that was killed
             _room(target, total)
             try:
-                _unpack(archive, members, limit, folder)
+                _go_through(members(archive, limit), limit, folder)
                 items = [item for item in folder.iterdir() if item.name != '__MACOSX']
                 (items[0] if len(items) == 1 and items[0].is_dir() else folder).replace(target)
             finally: _remove(folder)
 
-# %% ../nbs/download.ipynb #5bb29bab
+# %% ../nbs/download.ipynb #aa24bfe8
 def fetch(
     url:str,        # a file, or an archive (.zip, .tar.gz)
     target,         # the file or the folder it becomes
@@ -388,7 +381,7 @@ def fetch(
             except UserError as error:
                 archive.unlink()
                 fault = ' '.join(str(error.__context__ or error).split())
-                raise UserError(f'{url}: cannot be unpacked ({fault}); nothing was kept, run it again') from None
+                raise UserError(f'{url}: cannot be unpacked ({fault}); nothing was kept') from None
         archive.unlink(missing_ok=True)
 
 # %% ../nbs/download.ipynb #14d46c1c
@@ -412,10 +405,11 @@ class _Unpickler(pickle.Unpickler):
         if f'{module}.{name}' in _CALLS: return _Call(name)
         raise pickle.UnpicklingError(f'it wants to run {module}.{name}')
 
-# %% ../nbs/download.ipynb #d616541c
-_VALUES = set('''PROTO FRAME STOP MARK NONE NEWTRUE NEWFALSE INT BININT BININT1 BININT2 LONG LONG1 STRING BINSTRING
-    SHORT_BINSTRING BINBYTES SHORT_BINBYTES BYTEARRAY8 UNICODE BINUNICODE SHORT_BINUNICODE EMPTY_LIST LIST APPEND APPENDS
-    EMPTY_DICT DICT SETITEM SETITEMS PUT BINPUT LONG_BINPUT MEMOIZE GET BINGET LONG_BINGET'''.split())
+# %% ../nbs/download.ipynb #5640b425
+_VALUES = set('''PROTO FRAME STOP MARK NONE NEWTRUE NEWFALSE INT BININT BININT1 BININT2 LONG LONG1
+    STRING BINSTRING SHORT_BINSTRING BINBYTES SHORT_BINBYTES BYTEARRAY8 UNICODE BINUNICODE SHORT_BINUNICODE
+    EMPTY_LIST LIST APPEND APPENDS EMPTY_DICT DICT SETITEM SETITEMS
+    PUT BINPUT LONG_BINPUT MEMOIZE GET BINGET LONG_BINGET'''.split())
 _ARRAYS = set('EMPTY_TUPLE TUPLE TUPLE1 TUPLE2 TUPLE3 GLOBAL STACK_GLOBAL REDUCE BUILD'.split())
 
 def _instructions(

@@ -1,5 +1,5 @@
 "Servers, archives and pickles that are broken or hostile: nothing wrong ever stands under the final name"
-import contextlib, errno, fcntl, gzip, hashlib, io, json, multiprocessing, os, pickle, re, resource, signal, stat, struct
+import contextlib, errno, fcntl, gzip, hashlib, io, multiprocessing, os, pickle, re, resource, signal, stat, struct
 import tarfile, threading, time, warnings, zipfile
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -257,7 +257,6 @@ def test_a_killed_download(server, tmp_path):
         release.wait(60)
     server.answer = slow
     part = tmp_path/'a.bin.eiv-part'
-    # less than a buffer is still on its way: kill it once it has asked and made its part
     run_and_kill(download, f'{server.url}/a.bin', tmp_path/'a.bin', until=lambda: part.exists() and (tmp_path/'a.bin.eiv-part-of').exists())
     release.set()
     assert not (tmp_path/'a.bin').exists() and 'a.bin.eiv-part-lock' in names(tmp_path)
@@ -653,11 +652,10 @@ HOSTILE = {
     'bytes that are not there': (ops(b'B\xff\xff\xff\x7fabc'), 'not a CIFAR-10 file'), 'a bytearray of 1 TB': (ops(b'\x96' + struct.pack('<Q', 1 << 40)), 'not a CIFAR-10 file'),
     'a bytearray of 3 GB': (ops(b'\x96' + struct.pack('<Q', 3 << 30)), 'not a CIFAR-10 file'), 'a frame of 8 EB': (b'\x80\4\x95' + struct.pack('<Q', 1 << 63) + b'}.', 'a number above'),
     'a large number': (ops(b'}X\1\0\0\0aL' + b'9'*4000 + b'L\ns'), 'a number above'), 'a larger one': (ops(b'L' + b'9'*5000 + b'L\n'), ''),
-    'deep tuples as a key': (ops(b'}K\1' + b'\x85'*100_000 + b'K\1s'), 'too many instructions'), 'deep lists': (ops(b'}K\1' + b'(K\1' + b'l'*1 + b']'*100_000 + b'a'*99_999 + b's'), ''),
+    'deep tuples as a key': (ops(b'}K\1' + b'\x85'*100_000 + b'K\1s'), 'too many instructions'), 'deep lists': (ops(b'}K\1' + b']'*100_000 + b'a'*99_999 + b's'), '1 is neither'),
     'many instructions': (ops(b'}X\1\0\0\0a](' + b'N'*1_100_000 + b'es'), 'too many instructions'), 'many arrays': (ops(b'}' + b''.join([array(b'(K\1t')[1:].replace(b'data', b'd%03d' % i) for i in range(30)])), 'too many instructions'),
     'a list in a list': (pickle.dumps({'labels': [[1]]}), "'labels' is neither"), 'a dict in it': (pickle.dumps({'labels': {}}), "'labels' is neither"),
     'a list of itself': (ops(b'}X\1\0\0\0a]q\0h\0as'), "'a' is neither"), 'a dict of itself': (ops(b'}q\0X\1\0\0\0ah\0s'), "'a' is neither"),
-    'lists of lists': (ops(b'}X\1\0\0\0a]q\0' + b''.join(b']r%br%b' % (struct.pack('<I', i), struct.pack('<I', i)) + b'j%bj%bea'[:0] for i in range(1, 2)) + b's'), ''),
     'a list': (pickle.dumps([1, 2]), 'not a dict'), 'nothing': (b'', 'not a CIFAR-10 file'), 'no end': (pickle.dumps(batch())[:-1], 'not a CIFAR-10 file'),
     'append to a function': (ops(ENCODE + b'K\1a'), 'not a CIFAR-10 file'), 'items of a function': (ops(ENCODE + b'K\1K\1s'), 'not a CIFAR-10 file'),
     'a call of a call': (ops(b'}X\1\0\0\0d' + ENCODE + b')R)R)Rs'), 'in place of an array'), 'a call of a number': (ops(b'K\1)R'), 'not a CIFAR-10 file'),
@@ -671,7 +669,6 @@ def test_hostile_pickles(tmp_path, name):
     said, memory = measured(read_pickle, tmp_path/'a')
     assert memory < 300 and '\n' not in said
     if 'comparison' in name: assert said == 'done'
-    elif name == 'lists of lists' and said == 'done': pass
     else: assert fault in said and str(tmp_path/'a') in said, said
 
 def test_lists_that_grow_when_they_are_read(tmp_path):
@@ -774,8 +771,8 @@ def test_mutated_archives(tmp_path, capsys):
     tars = [gzip.decompress(archives[2])]
     (tmp_path/'1').mkdir()
     (tmp_path/'2').mkdir()
-    counts = {'archives, bit for bit': in_bulk(tmp_path/'1', archives, 600*MANY, unpacked(True)),
-              'tar files inside a whole gzip': in_bulk(tmp_path/'2', tars, 300*MANY, unpacked(False), lambda c: gzip.compress(c, 1))}
+    counts = {'archives, bit for bit': in_bulk(tmp_path/'1', archives, 300*MANY, unpacked(True)),
+              'tar files inside a whole gzip': in_bulk(tmp_path/'2', tars, 150*MANY, unpacked(False), lambda c: gzip.compress(c, 1))}
     with capsys.disabled(): print('', *(f'{name}: {c}' for name, c in counts.items()), sep='\n')
 
 def test_mutated_pickles(tmp_path, capsys):
