@@ -13,6 +13,7 @@ rng = np.random.default_rng(0)
 BODY = rng.bytes(300_000)
 MD5 = 'md5:' + hashlib.md5(BODY).hexdigest()
 fork = multiprocessing.get_context('fork')
+pytestmark = pytest.mark.filterwarnings('ignore:.*multi-threaded, use of fork:DeprecationWarning')
 
 def refused(match, call, *args):
     "The call ends as one line that says so"
@@ -786,5 +787,5 @@ def test_mutated_pickles(tmp_path, capsys):
         assert all(isinstance(v, (np.ndarray, int, str, bytes, list, type(None))) for v in found.values())
         assert all(v.dtype == np.uint8 for v in found.values() if isinstance(v, np.ndarray))
         return 'unchanged' if same(found, reference[k]) else 'changed beyond checking'
-    counts = in_bulk(tmp_path, originals, 5000*MANY, read)
+    counts = in_bulk(tmp_path, originals, 1500*MANY, read)
     with capsys.disabled(): print(f'\npickles: {counts}')
