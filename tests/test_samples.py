@@ -1,13 +1,8 @@
-<<<<<<< HEAD
-"The generated samples: the same twice, read by the official readers, made once by several processes."
-import importlib, multiprocessing
-=======
 "The generated samples: the same twice and as they always were, read by the official readers, made once by several processes."
 import hashlib
 import multiprocessing
 import subprocess
 import sys
->>>>>>> samples
 import numpy as np
 import pytest
 from everything_is_video.samples import make_sample, sample_names
@@ -44,13 +39,9 @@ def test_as_it_always_was(name, root):
 
 @pytest.mark.parametrize('name', sample_names())
 def test_official_reader(name, root):
-<<<<<<< HEAD
-    reader = getattr(importlib.import_module(f'everything_is_video.tasks.{name}'), READERS[name])
-=======
     from everything_is_video.tasks import TASKS
     readers = {task.sources['official'] for task in TASKS.values() if task.sample and task.sample[0] == name}
     [reader] = readers # one, whichever tasks share it
->>>>>>> samples
     folder = make_sample(name, root, 7)
     parts = {split: reader(folder, split) for split in ('train', 'validation', 'test')}
     if name == 'audiomnist': assert [len(p) for p in parts.values()] == [7, 20, 20]
