@@ -16,9 +16,11 @@ from .frames import SIZE, UserError, image_frame, library
 
 # %% ../nbs/media.ipynb #719c5df0
 KINDS = dict( # what a file can be, and how it begins
-    PNG=rb'\x89PNG\r\n\x1a\n', JPEG=rb'\xff\xd8\xff', GIF=rb'GIF8[79]a', WEBP=rb'RIFF....WEBP', BMP=rb'BM', TIFF=rb'II\*\0|MM\0\*',
+    PNG=rb'\x89PNG\r\n\x1a\n', JPEG=rb'\xff\xd8\xff', GIF=rb'GIF8[79]a',
+    WEBP=rb'RIFF....WEBP', BMP=rb'BM', TIFF=rb'II\*\0|MM\0\*',
     MP4=rb'....(ftyp|moov|mdat|free|skip|wide)', Matroska=rb'\x1a\x45\xdf\xa3', AVI=rb'RIFF....AVI ',
-    WAV=rb'(RIFF|RF64)....WAVE', FLAC=rb'fLaC', Ogg=rb'OggS', MP3=rb'ID3|\xff[\xe2-\xfe]', HTML=rb'(\xef\xbb\xbf)?\s*<')
+    WAV=rb'(RIFF|RF64)....WAVE', FLAC=rb'fLaC', Ogg=rb'OggS', MP3=rb'ID3|\xff[\xe2-\xfe]',
+    HTML=rb'(\xef\xbb\xbf)?\s*<')
 IMAGES = 'PNG', 'JPEG', 'GIF', 'WEBP', 'BMP', 'TIFF'
 VIDEOS = 'MP4', 'Matroska', 'AVI', 'GIF'
 SOUNDS = 'WAV', 'FLAC', 'MP3', 'Ogg', 'MP4', 'Matroska'
@@ -37,8 +39,9 @@ def _kind(
         with _reading(path, what), open(path, 'rb') as file: head = file.read(512)
     found = next((kind for kind, start in KINDS.items() if re.match(start, head, re.DOTALL)), None)
     if found in kinds: return found
-    is_what = f'{found} by its first bytes' if found else 'of no known kind by its first bytes' if head else 'empty'
-    raise UserError(f'{path}: not {what}, it is {is_what}; use {", ".join(kinds)}')
+    if not head: raise UserError(f'{path}: it is empty; replace the file')
+    found = found or 'of no known kind'
+    raise UserError(f'{path}: not {what}, its first bytes are {found}; use {", ".join(kinds)}')
 
 # %% ../nbs/media.ipynb #d2e444b8
 @contextmanager
@@ -50,14 +53,15 @@ def _reading(
     try: yield
     except UserError: raise
     except Exception as error:
-        fault = ' '.join(f'{type(error).__name__}: {error}'.split())
+        reason = getattr(error, 'strerror', None) or error
+        fault = ' '.join(f'{type(error).__name__}: {reason}'.split())
         raise UserError(f'{path}: not {what} that can be read ({fault}); replace the file') from None
 
 # %% ../nbs/media.ipynb #4322d0bd
 def _eight_bits(
     image # a PIL image of 16 or 32 bits a pixel, grey
 )->Image.Image: # the same in mode L
-    "16 bits keep their upper half, numbers in [0, 1] are scaled by 255, others from their minimum to their maximum"
+    "16 bits keep their upper half, floats in [0, 1] become 255 times as much, others are stretched to 0..255"
     if image.mode.startswith('I;16'): return Image.fromarray((np.asarray(image) >> 8).astype(np.uint8))
     values = np.asarray(image, np.float32)
     low, high = float(values.min()), float(values.max())
@@ -90,7 +94,8 @@ def _image(
     with _reading(path, 'an image'), warnings.catch_warnings():
         warnings.simplefilter('ignore')  # of odd metadata, and of sizes that are refused here
         with Image.open(path if data is None else io.BytesIO(data), formats=[kind]) as image:
-            if image.width*image.height > PIXELS: raise ValueError(f'{image.width}×{image.height} is over {PIXELS:,} pixels')
+            width, height = image.size
+            if width*height > PIXELS: raise ValueError(f'{width}×{height} is over {PIXELS:,} pixels')
             yield image
 
 def read_image(
@@ -122,16 +127,13 @@ def _container(
 ): # the file, opened by PyAV with the reader of that kind
     "A file that FFmpeg reads, and nothing else with it"
     av = library('av', f'reading {what}')
-    name = dict(MP4='mov').get(kind, kind.lower())
-    limits = dict(protocol_whitelist='file', max_pixels=str(FRAME_PIXELS))
-    with _reading(path, what), av.open(str(Path(path).resolve()), format=name, options=limits) as file: yield file
-
-def _strict(
-    stream # of an opened file
-): # the same
-    "Make its decoder stop at damaged data"
-    stream.codec_context.options = dict(err_detect='explode', max_pixels=str(FRAME_PIXELS))
-    return stream
+    name = 'mov' if kind == 'MP4' else kind.lower()
+    limits = dict(max_pixels=str(FRAME_PIXELS), err_detect='explode')
+    local = dict(protocol_whitelist='file', **limits)
+    with _reading(path, what), av.open(str(Path(path).resolve()), format=name, options=local) as file:
+        for stream in file.streams:
+            if stream.codec_context: stream.codec_context.options = limits
+        yield file
 
 # %% ../nbs/media.ipynb #8996f1a4
 def _check_gif(
@@ -159,26 +161,38 @@ def _track(
     cover = library('av.stream', 'reading a video').Disposition.attached_pic
     tracks = [s for s in file.streams.video if not s.disposition & cover]
     if not tracks: raise UserError(f'{path}: it holds only sound, no video; choose a video')
-    track = tracks[0]
-    if not 0 < track.width*track.height <= FRAME_PIXELS: raise ValueError(f'frames of no size, or over {FRAME_PIXELS:,} pixels')
-    if track.frames > FRAMES: raise ValueError(f'{track.frames:,} frames, over {FRAMES:,}')
-    return _strict(track)
+    pixels = tracks[0].width*tracks[0].height
+    if not 0 < pixels <= FRAME_PIXELS: raise ValueError(f'frames of no size, or over {FRAME_PIXELS:,} pixels')
+    if tracks[0].frames > FRAMES: raise ValueError(f'{tracks[0].frames:,} frames, over {FRAMES:,}')
+    return tracks[0]
 
 def _check_whole(
     file,    # a video, read to its end
     track,   # of which
-    packets, # each packet's (track, start and end in seconds, whether it is to be shown)
+    packets, # what the file held: (track, start and end in seconds, whether it is to be shown) of each packet
     count    # frames decoded
 ):
     "Compare what a video announced with what came"
-    own = [packet[1:] for packet in packets if packet[0] == track.index]
-    if not count: raise EOFError('no frame is in it')
-    if track.frames: # announced: this track's number of packets and its duration; an edit list lowers only the second
-        time = max(end for _, end, _ in own) - min(start for start, _, shown in own if shown)
-        short = len(own) < track.frames and time < float(track.duration*track.time_base)*(1 - .5/track.frames)
-    else: short = max(end for *_, end, _ in packets) + .1 < (file.duration or 0)/1e6 # announced: the longest track's end
+    own = [(start, end) for of, start, end, _ in packets if of == track.index]
+    shown = [start for of, start, _, show in packets if show and of == track.index]
+    if not count or not shown: raise EOFError('no frame is in it')
+    if track.frames: # announced: packets, and seconds; an edit list lowers only the second
+        seconds = max(end for _, end in own) - min(shown)
+        half = .5/track.frames
+        short = len(own) < track.frames and seconds < float(track.duration*track.time_base)*(1 - half)
+    else: # announced: where the longest track ends
+        short = max(end for _, _, end, _ in packets) + .1 < (file.duration or 0)/1e6
     if short: raise EOFError(f'broken off after {count} frames')
-    if file.format.name.startswith('mov') and count < sum(shown for *_, shown in own): raise EOFError('some frames are missing')
+    if file.format.name.startswith('mov') and count < len(shown):
+        raise EOFError(f'{len(shown) - count} frames are missing')
+
+def _packet(
+    packet # as PyAV gives it
+)->tuple: # track, start and end in seconds, whether it is to be shown
+    "What `_check_whole` wants to know"
+    start = packet.dts if packet.pts is None else packet.pts
+    end = start + (packet.duration or 0)
+    return packet.stream.index, float(start*packet.time_base), float(end*packet.time_base), not packet.is_discard
 
 def _decoded(
     path,    # a video
@@ -188,10 +202,7 @@ def _decoded(
     with _container(path, 'a video', kind) as file:
         track, packets, count = _track(path, file), [], 0
         for packet in file.demux():
-            if packet.dts is not None or packet.pts is not None:
-                start = float((packet.dts if packet.pts is None else packet.pts)*packet.time_base)
-                end = start + float((packet.duration or 0)*packet.time_base)
-                packets.append((packet.stream.index, start, end, not packet.is_discard))
+            if packet.size: packets.append(_packet(packet))
             if packet.stream.index != track.index: continue
             for frame in packet.decode():
                 count += 1
@@ -257,7 +268,8 @@ def save_video(
                 for image in images: video.mux(stream.encode(av.VideoFrame.from_ndarray(image, 'rgb24')))
                 video.mux(stream.encode())
         part.replace(path)
-    except OSError as error: raise UserError(f'{path}: no video can be written there ({error}); choose another folder') from None
+    except OSError as error:
+        raise UserError(f'{path}: no video can be written there ({error}); choose another folder') from None
     finally: part.unlink(missing_ok=True)
 
 # %% ../nbs/media.ipynb #6601c427
@@ -306,15 +318,16 @@ def read_sound(
         if not file.streams.audio: raise UserError(f'{path}: it holds no sound; choose another file')
         if kind == 'WAV': _check_wav(path)
         if kind == 'Ogg': _check_ogg(path)
-        track = _strict(file.streams.audio[0])
+        track = file.streams.audio[0]
         rate = track.rate
-        if not 1000 <= rate <= 1_000_000: raise ValueError(f'{rate} samples a second')
+        if not 1000 <= rate <= 1_000_000: raise ValueError(f'{rate} samples a second, not 1,000 to 1,000,000')
         seconds = float(track.duration*track.time_base) if track.duration else (file.duration or 0)/1e6
         if kind == 'MP3' and not track.start_time: seconds = 0  # without a table of its frames, only guessed
         if seconds*rate > SAMPLES: raise ValueError(f'{seconds*rate:,.0f} samples, over {SAMPLES:,}')
         wave = _mono(file, track, SAMPLES)
         slack = 0 if kind == 'FLAC' else .1  # lossy formats pad their sound
-        if len(wave)/rate < seconds - slack: raise EOFError(f'broken off: {len(wave)/rate:.2f} of {seconds:.2f} seconds')
-        if len(wave) < rate/100: raise ValueError(f'{len(wave)} samples, less than 10 milliseconds')
+        there = len(wave)/rate
+        if there < seconds - slack: raise EOFError(f'broken off: {there:.2f} of {seconds:.2f} seconds')
+        if there < .01: raise ValueError(f'only {1000*there:.1f} milliseconds of sound')
         if not abs(wave).max() < 1e6: raise ValueError('samples that are no numbers, or above a million')
         return wave, rate
