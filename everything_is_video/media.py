@@ -6,8 +6,8 @@
 __all__ = ['KINDS', 'IMAGES', 'VIDEOS', 'SOUNDS', 'PIXELS', 'FRAMES', 'FRAME_PIXELS', 'SAMPLES', 'read_image', 'image_size',
            'video_frames', 'save_video', 'read_sound']
 
-# %% ../nbs/media.ipynb #b398e1c5
-import io, re, warnings
+# %% ../nbs/media.ipynb #e2d3de0a
+import io, logging, re, warnings
 from contextlib import contextmanager
 from pathlib import Path
 import numpy as np
@@ -75,14 +75,15 @@ def _as_shown(
     "Upright, transparency on white, 8 bits a channel"
     ImageOps.exif_transpose(image, in_place=True)
     if image.mode[0] in 'IF': image = _eight_bits(image)
-    if not image.has_transparency_data: return image.convert('RGB')
-    image = image.convert('RGBA')
+    if not image.has_transparency_data: return image if image.mode == 'RGB' else image.convert('RGB')
+    if image.mode != 'RGBA': image = image.convert('RGBA')  # even to its own mode, `convert` would copy
     white = Image.new('RGB', image.size, 'white')
     white.paste(image, mask=image.getchannel('A'))
     return white
 
-# %% ../nbs/media.ipynb #221c5352
+# %% ../nbs/media.ipynb #f896530d
 PIXELS = 50_000_000  # of an image, at most
+logging.getLogger('PIL').addHandler(logging.NullHandler())  # what it says of damaged files is in the errors here
 
 @contextmanager
 def _image(
@@ -128,7 +129,7 @@ def _container(
     "A file that FFmpeg reads, and nothing else with it"
     av = library('av', f'reading {what}')
     name = 'mov' if kind == 'MP4' else kind.lower()
-    limits = dict(max_pixels=str(FRAME_PIXELS), err_detect='explode')
+    limits = dict(max_pixels=str(FRAME_PIXELS), err_detect='crccheck+explode')
     local = dict(protocol_whitelist='file', **limits)
     with _reading(path, what), av.open(str(Path(path).resolve()), format=name, options=local) as file:
         for stream in file.streams:
@@ -190,7 +191,7 @@ def _packet(
     packet # as PyAV gives it
 )->tuple: # track, start and end in seconds, whether it is to be shown
     "What `_check_whole` wants to know"
-    start = packet.dts if packet.pts is None else packet.pts
+    start = (packet.dts if packet.pts is None else packet.pts) or 0
     end = start + (packet.duration or 0)
     return packet.stream.index, float(start*packet.time_base), float(end*packet.time_base), not packet.is_discard
 
