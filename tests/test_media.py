@@ -336,6 +336,16 @@ def test_no_numbers(tmp_path):
         refused(lambda: read_sound(tmp_path/'b.wav'), 'samples that are no numbers')
 
 
+def test_missing_library(tmp_path, monkeypatch):
+    save_video(ramp(), tmp_path/'a.mp4')
+    write_wave(tmp_path/'a.wav', np.zeros(8000))
+    monkeypatch.setitem(sys.modules, 'av', None)
+    for call in (lambda: video_frames(tmp_path/'a.mp4', 4), lambda: read_sound(tmp_path/'a.wav'),
+                 lambda: save_video(ramp(), tmp_path/'b.mp4')):
+        refused(call, 'av, which is not installed', 'pip install av')
+    assert not list(tmp_path.glob('*b.mp4'))
+
+
 # hostile files
 
 READERS = dict(image=read_image, sound=read_sound, video=lambda path: video_frames(path, 4))
@@ -348,6 +358,14 @@ def test_only_regular_files(tmp_path, reader):
         refused(lambda: READERS[reader](path), 'not a file but a folder or a device')
     refused(lambda: READERS[reader](tmp_path/'empty.mp4'), 'empty.mp4: it is empty')
     refused(lambda: READERS[reader](tmp_path/'none.mp4'), 'none.mp4: no such file')
+
+def test_too_large_to_hold(tmp_path):
+    "Files that are read as a whole: with a hole of 10 GB behind a right start"
+    for name, start in ('a.gif', b'GIF89a'), ('a.webp', b'RIFF\0\0\0\0WEBP'):
+        (tmp_path/name).write_bytes(start)
+        os.truncate(tmp_path/name, 10*GIGABYTE)
+        refused(lambda: read_image(tmp_path/name), f'{name}: over 268,435,456 bytes')
+    refused(lambda: video_frames(tmp_path/'a.gif', 4), 'a.gif: over')
 
 def test_web_page(tmp_path):
     (tmp_path/'cat.gif').write_text('\n<!DOCTYPE html><html><title>Gone</title></html>')
@@ -379,7 +397,8 @@ def test_nothing_is_fetched(tmp_path):
     texts = [hls.format(url), hls.format(other), f'ffconcat version 1.0\nfile {url}\n', f'ffconcat version 1.0\nfile {other}\n',
              f'<?xml version="1.0"?><MPD><BaseURL>{url}</BaseURL></MPD>', f'v=0\nc=IN IP4 127.0.0.1\nm=video {server.server_port} RTP/AVP 96\n']
     gab2 = b'GAB2\0' + struct.pack('<HIHI', 2, 0, 4, len(hls)) + hls.format(url).encode()
-    starts = [b'', b'\0\0\0\x18ftypisom', b'RIFF\0\1\0\0AVI LIST\0\0\0\0hdrl' + gab2, b'\x1a\x45\xdf\xa3', b'GIF89a', b'ID3', b'OggS', b'RIFF\0\1\0\0WAVE']
+    starts = [b'', b'\0\0\0\x18ftypisom', b'RIFF\0\1\0\0AVI LIST\0\0\0\0hdrl' + gab2, b'\x1a\x45\xdf\xa3',
+              b'GIF89a', b'ID3', b'OggS', b'RIFF\0\1\0\0WAVE']
     for i, text in enumerate(texts):
         for j, start in enumerate(starts):
             for ending in 'mp4', 'gif', 'm3u8':
@@ -400,10 +419,14 @@ def test_nothing_is_fetched(tmp_path):
 
 def bomb(kind):
     "A small file that asks for much"
-    if kind == 'gif': return b'GIF89a' + struct.pack('<HH', 65535, 65535) + b'\x80\0\0' + bytes(6) + b',' + struct.pack('<HHHH', 0, 0, 65535, 65535) + b'\0\2\2\x4c\1\0;'
+    if kind == 'gif':
+        place = struct.pack('<HHHH', 0, 0, 65535, 65535)
+        return b'GIF89a' + place[4:] + b'\x80\0\0' + bytes(6) + b',' + place + b'\0\2\2\x4c\1\0;'
     if kind == 'png': return b'\x89PNG\r\n\x1a\n' + struct.pack('>I4sIIBBBBB', 13, b'IHDR', 30000, 30000, 8, 6, 0, 0, 0) + bytes(100)
     if kind == 'bmp': return b'BM' + struct.pack('<IHHIIiiHHIIiiII', 54, 0, 0, 54, 40, 40000, 40000, 1, 24, 0, 0, 0, 0, 0, 0)
-    if kind == 'webp': return b'RIFF' + struct.pack('<I', 30) + b'WEBPVP8L' + struct.pack('<I', 18) + b'\x2f' + struct.pack('<I', 16382 | 16382 << 14) + bytes(20)
+    if kind == 'webp':
+        size = struct.pack('<I', 16382 | 16382 << 14)
+        return b'RIFF' + struct.pack('<I', 37) + b'WEBPVP8L' + struct.pack('<I', 25) + b'\x2f' + size + bytes(20)
     if kind == 'jpg':
         header = b'\xff\xd8\xff\xc2' + struct.pack('>HBHHB', 17, 8, 13000, 13000, 3) + b'\1\x11\0\2\x11\0\3\x11\0'
         return header + b'\xff\xda\0\x0c\3\1\0\2\0\3\0\0\0\0' + bytes(1000) + b'\xff\xd9'
@@ -439,7 +462,8 @@ def make(kind, path):
     "A small whole file"
     picture = Image.fromarray(np.uint8(np.add.outer(np.arange(48)*2, np.arange(64)*2))).convert('RGB')
     if kind == 'gif_video': save_video(ramp(12), path)
-    elif kind in ('mp4', 'mkv', 'avi'): write_frames(path, range(12), 10, 'mpeg4' if kind == 'avi' else 'libx264')
+    elif kind in ('mp4', 'mkv'): save_video(np.random.default_rng(0).integers(0, 256, (12, 3, 64, 64), np.uint8), path)
+    elif kind == 'avi': write_frames(path, range(12), 10, 'mpeg4')
     elif KINDS[kind] == 'image': picture.save(path)
     else: write_sound(path, dict(wav='pcm_s16le', flac='flac', mp3='libmp3lame', ogg='libopus')[kind], seconds=.5)
 
