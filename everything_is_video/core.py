@@ -45,7 +45,8 @@ def reading(
     except UserError: raise
     except FileNotFoundError: raise UserError(f'{path}: no such file') from None
     except Exception as error:
-        fault = ' '.join(f'{type(error).__name__}: {error}'.split())
+        reason = getattr(error, 'strerror', None) or error
+        fault = ' '.join(f'{type(error).__name__}: {reason}'.split())
         raise UserError(f'{path}: not {what} that can be read ({fault}); replace the file') from None
 
 # %% ../nbs/00_core.ipynb #071b48e9

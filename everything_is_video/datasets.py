@@ -12,7 +12,8 @@ from pathlib import Path
 import numpy as np
 from .core import UserError, reading
 from .download import fetch
-from .frames import SIZE, image_frame, video_frames
+from .frames import SIZE, image_frame
+from .media import video_frames
 
 # %% ../nbs/02_datasets.ipynb #009dcb15
 @dataclass

@@ -7,7 +7,8 @@ from PIL import Image
 from everything_is_video.cache import Cached
 from everything_is_video.datasets import SPLITS
 from everything_is_video.frames import draw_box, image_frame, read_box
-from everything_is_video.tasks.audiomnist import AudioMNIST, FSDD, read_wave
+from everything_is_video.tasks.audiomnist import AudioMNIST, FSDD
+from everything_is_video.media import read_sound
 from everything_is_video.tasks.cifar10 import CIFAR10JPEG
 from everything_is_video.tasks.lasot import OTB, LaSOT
 from everything_is_video.tasks.sst2 import SST2
@@ -84,7 +85,7 @@ def test_audiomnist():
     paths = sorted((root/'AudioMNIST/data').rglob('*.wav'))
     assert len(paths) == 31
     for path in paths:
-        samples, rate = read_wave(path)
+        samples, rate = read_sound(path)
         assert rate == 48_000 and .2 < len(samples)/rate < 2 and .001 < np.abs(samples).max() < 1
     train = AudioMNIST(root, 'train')
     assert train.name == 'AudioMNIST (3 of 36 speakers)' and len(train) == 31

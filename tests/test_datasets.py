@@ -8,7 +8,7 @@ from PIL import Image
 from everything_is_video.cache import Cached
 from everything_is_video.core import UserError
 from everything_is_video.datasets import SPLITS, Dataset
-from everything_is_video.frames import save_video
+from everything_is_video.media import save_video
 from everything_is_video.tasks import TASKS, open_source
 from everything_is_video.tasks.audiomnist import AudioMNIST, FSDD
 from everything_is_video.tasks.cifar10 import CIFAR10, CIFAR10JPEG

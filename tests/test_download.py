@@ -8,7 +8,7 @@ import pytest
 from everything_is_video import download as module
 from everything_is_video.download import download, extract, fetch
 from everything_is_video.pickles import read_pickle
-from everything_is_video.frames import UserError
+from everything_is_video.core import UserError
 
 rng = np.random.default_rng(0)
 BODY = rng.bytes(300_000)

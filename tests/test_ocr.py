@@ -4,7 +4,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 import everything_is_video.ocr as reading
-from everything_is_video.frames import UserError, text_frame
+from everything_is_video.core import UserError
+from everything_is_video.frames import text_frame
 
 REAL = shutil.which('tesseract')
 CASES = Path(os.environ.get('EIV_CASES', 'cases'))/'tesseract_broken'

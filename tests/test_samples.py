@@ -5,7 +5,7 @@ import subprocess
 import sys
 import numpy as np
 import pytest
-from everything_is_video.samples import make_sample, sample_names
+from everything_is_video.samples.__init__ import make_sample, sample_names
 
 # Files of text and their hashes (sha256) with 40 examples and seed 0. Pictures and sounds also depend on the libraries that encode them.
 TEXTS = {

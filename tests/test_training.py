@@ -3,7 +3,7 @@ import json, os, resource, signal, subprocess, sys, time
 from pathlib import Path
 import pytest, torch
 from everything_is_video.generation import predict
-from everything_is_video.samples import make_sample
+from everything_is_video.samples.__init__ import make_sample
 from everything_is_video.training import Trainer, main
 from everything_is_video.runs import read_config
 

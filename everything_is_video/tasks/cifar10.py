@@ -6,15 +6,14 @@
 __all__ = ['CIFAR10', 'CIFAR10JPEG', 'ImageClassification']
 
 # %% ../../nbs/tasks/cifar10.ipynb #20932b01
-import io
 import os
 from functools import lru_cache
 from zipfile import ZipFile
 import numpy as np
-from PIL import Image
 from ..core import UserError, reading
 from ..datasets import Dataset
 from ..frames import image_frame
+from ..media import read_image
 from ..pickles import read_pickle
 from .base import Task
 
@@ -85,9 +84,9 @@ class CIFAR10JPEG(Dataset):
     def _file(self): return _zip(self.files[0], self.stamp, os.getpid())
 
     def read(self, source):
-        with reading(f'{self.files[0]}: {source}', 'an image'):
-            content = self._file().read(source)
-            return image_frame(Image.open(io.BytesIO(content)))[None]
+        where = f'{self.files[0]}: {source}'
+        with reading(where, 'an image'): content = self._file().read(source)
+        return read_image(where, content)[None]
 
 # %% ../../nbs/tasks/cifar10.ipynb #7a3842a5
 class ImageClassification(Task):
