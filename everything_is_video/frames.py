@@ -32,7 +32,7 @@ def _strip(frames, columns:int)->np.ndarray: # (64, columns*66 - 2, 3) uint8
         strip[:, left:left+SIZE] = np.broadcast_to(frame, (3, SIZE, SIZE)).transpose(1, 2, 0)
     return strip
 
-# %% ../nbs/01_frames.ipynb #2917b615
+# %% ../nbs/01_frames.ipynb #3d44d968
 def show(
     rows,            # each a clip, or a pair (frames, how many of them are given)
     titles=None,     # a title above each row
@@ -45,16 +45,17 @@ def show(
     longest = max(len(frames) for frames, _ in rows)
     columns = min(columns or longest, longest)
     lines = [(i, start) for i, (frames, _) in enumerate(rows) for start in range(0, len(frames), columns)]
-    height = len(lines)*frame_size*1.03 + .25*len(titles or [])
+    height = len(lines)*(frame_size + .08) + .25*len(titles or [])  # in inches
     figure, axes = plt.subplots(len(lines), 1, figsize=(columns*frame_size, height), squeeze=False,
                                 layout='constrained', facecolor='white')
     for axis, (i, start) in zip(axes[:, 0], lines):
         frames, given = rows[i]
-        axis.imshow(_strip(frames[start:start+columns], columns), interpolation='nearest')
+        axis.imshow(_strip(frames[start:start+columns], columns))
         axis.axis('off')
+        axis.autoscale(False)  # a line at the end of the strip moves nothing
         left = (given or 0) - start  # frames of this line that stand left of the red line
         if 0 < left <= columns and given < len(frames):
-            axis.axvline(left*(SIZE + _GAP) - _GAP/2 - .5, color='red', lw=2, clip_on=False)
+            axis.axvline(left*(SIZE + _GAP) - _GAP/2 - .5, color='red', lw=2, clip_on=False, in_layout=False)
         if titles and not start: axis.set_title(titles[i], fontsize=9, loc='left')
     plt.close(figure)
     return figure
@@ -85,8 +86,7 @@ def tokenize(
 
 # %% ../nbs/01_frames.ipynb #27447699
 _SHIPPED = [f'{matplotlib.get_data_path()}/fonts/ttf/{name}.ttf' for name in ('DejaVuSansMono', 'DejaVuSans')]
-_COMMON = ('NotoSansMonoCJK', 'NotoSansCJK', 'SourceHanSans', 'wqy-', 'DroidSansFallback', 'Arial Unicode',
-           'Hiragino Sans GB', 'msgothic', 'msyh', 'malgun', 'seguisym', 'FreeMono', 'unifont')
+_COMMON = 'NotoSansCJK', 'wqy-', 'DroidSansFallback', 'Arial Unicode', 'Hiragino', 'msyh', 'malgun', 'unifont'
 
 @lru_cache(None)
 def _installed()->list: # paths
@@ -109,16 +109,15 @@ def _letters(path:str)->frozenset: # characters
     except (OSError, RuntimeError): return frozenset()
     return frozenset(c for c in known if unicodedata.category(c)[0] != 'M' or font.getlength(c) == 0)
 
-# %% ../nbs/01_frames.ipynb #8e860c04
+# %% ../nbs/01_frames.ipynb #4a6dfe37
 def _font_file(text:str)->str: # the font's path
-    "The first font that has all letters of a cleaned text"
+    "The first font that has all the letters of a cleaned text"
     letters = set(text)
-    for path in _SHIPPED:
-        if letters <= _letters(path): return path
-    for path in _installed():
-        if letters <= _letters(path): return path
-    missing = min((letters - _letters(path) for path in _SHIPPED + _installed()), key=len)
-    names = [f'{c} (U+{ord(c):04X})' if c.isprintable() else f'U+{ord(c):04X}' for c in sorted(missing)]
+    if letters <= _letters(_SHIPPED[0]): return _SHIPPED[0]
+    best = min(_SHIPPED + _installed(), key=lambda path: len(letters - _letters(path)))
+    missing = sorted(letters - _letters(best))
+    if not missing: return best
+    names = [f'{c} (U+{ord(c):04X})' if c.isprintable() else f'U+{ord(c):04X}' for c in missing]
     more = f' and {len(names) - 5} more' if len(names) > 5 else ''
     raise UserError(f'no font here can draw {", ".join(names[:5])}{more}: '
                     'leave them out, or install a font that has them, such as GNU Unifont')
@@ -161,14 +160,15 @@ def _largest(lines:list, path:str)->int: # em size in pixels; 0: none fits
         else: high = size
     return low
 
-# %% ../nbs/01_frames.ipynb #60802417
+# %% ../nbs/01_frames.ipynb #3eb222d1
 def _arrange(text:str)->tuple: # lines, the font's path, em size in pixels
     "The layout of a cleaned text that has the largest letters"
     path = _font_file(text)
     layouts = _layouts(text)
     sizes = [_largest(lines, path) for lines in layouts]
     largest = max(sizes, default=0)
-    if not largest: raise UserError(f'"{text[:20]}…" has {len(text)} characters: too long for a frame; shorten it')
+    if not largest:
+        raise UserError(f'{text[:20]!r}… has {len(text)} characters: too long for one frame; shorten it')
     return layouts[sizes.index(largest)], path, largest
 
 # %% ../nbs/01_frames.ipynb #cf5f249f
@@ -187,7 +187,7 @@ def text_frame(
     frame.setflags(write=False)
     return frame
 
-# %% ../nbs/01_frames.ipynb #8a3ccc9f
+# %% ../nbs/01_frames.ipynb #be50c343
 LEGIBLE = 6  # em size in pixels below which no word was read
 
 def check_vocabulary(
@@ -202,7 +202,7 @@ def check_vocabulary(
         *_, size = _arrange(clean_text(word))
         if size < LEGIBLE: raise UserError(f'{name} is too long to be read from a frame: shorten it')
         other = drawn.setdefault(frame.tobytes(), word)
-        if other != word: raise UserError(f'{name} draws the same frame as {ascii(other)}: rename one of them')
+        if other != word: raise UserError(f'{name} draws the same frame as {ascii(other)}: rename one')
 
 # %% ../nbs/01_frames.ipynb #890cbdac
 class TextAtlas:
@@ -212,7 +212,6 @@ class TextAtlas:
         self._table = np.zeros((64, SIZE, SIZE), np.uint8)
 
     def _add(self, text):
-        "Draw a new text and number it"
         number = len(self.index)
         if number == len(self._table): self._table = np.concatenate([self._table, np.zeros_like(self._table)])
         self._table[number] = text_frame(text)
@@ -267,15 +266,13 @@ def spectrogram_frame(
     return image_frame(np.uint8(np.round((decibel - decibel.min())/spread*255)))
 
 # %% ../nbs/01_frames.ipynb #a76ea381
-_PLAYER = """<div style="width:128px">
-<div style="height:128px; image-rendering:pixelated;
+_PLAYER = """<div style="width:128px"><div style="height:128px; image-rendering:pixelated;
  background:url(data:image/png;base64,PICTURE) 0 0/100% auto"></div>
 <input type="range" aria-label="frame" style="width:80px" min="0" max="LAST" value="0"
  oninput="this.previousElementSibling.style.backgroundPositionY = -128*this.value + 'px'">
 <button onclick="const slider = this.previousElementSibling;
  const next = () => {slider.value = (+slider.value + 1) % (+slider.max + 1); slider.oninput()};
- this.timer = this.timer ? clearInterval(this.timer) : setInterval(next, PAUSE)">&#9654;</button>
-</div>"""
+ this.timer = this.timer ? clearInterval(this.timer) : setInterval(next, PAUSE)">&#9654;</button></div>"""
 
 def play(
     frames:np.ndarray, # (T, 3, 64, 64) uint8
