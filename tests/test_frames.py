@@ -138,7 +138,8 @@ def test_long_texts(installed):
     installed()
     for text in 'word '*1000, 'x'*3601, 'ab_'*1300, 'a'*1_000_000, 'a '*500_000:
         assert 'too long' in refusal(text_frame, text)
-    for text in 'word '*500, 'x'*3600, 'sha256' + 'f'*64, 'a, '*1000:
+    edges = [f'{"x"*n}{more}' for n in range(56, 64) for more in ('', ',', ', a', '_b', ' c d e f')]
+    for text in 'word '*500, 'x'*3500, 'sha256' + 'f'*64, 'a, '*1000, *edges:
         ink = np.argwhere(text_frame(text))
         assert ink.min() >= 1 and ink.max() <= SIZE - 2, 'nothing is cut off'
         assert len(frames._layouts(clean_text(text))) <= 61, 'the work is bounded'
