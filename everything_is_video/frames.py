@@ -93,7 +93,9 @@ _COMMON = 'NotoSansCJK', 'wqy-', 'DroidSansFallback', 'Arial Unicode', 'Hiragino
 def _shipped()->list: # paths
     "The two fonts inside matplotlib that draw almost everything"
     try: from matplotlib import get_data_path
-    except ValueError as error: raise UserError(f'MPLBACKEND: {str(error).splitlines()[0]}; unset it') from None
+    except ValueError:
+        backend = os.environ.get('MPLBACKEND')
+        raise UserError(f'MPLBACKEND={backend!r}: no backend that matplotlib knows here; unset it') from None
     return [f'{get_data_path()}/fonts/ttf/{name}.ttf' for name in ('DejaVuSansMono', 'DejaVuSans')]
 
 @lru_cache(None)

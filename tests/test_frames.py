@@ -86,7 +86,7 @@ def test_letters_that_no_font_has(installed):
     assert (atlas.table == [text_frame('a'), text_frame('b')]).all()
 
 def test_a_font_that_has_them(installed, tmp_path):
-    font = TTFont(frames._SHIPPED[0])
+    font = TTFont(frames._shipped()[0])
     for table in font['cmap'].tables:
         if table.isUnicode(): table.cmap.update({0x732b: 'A', 0x72ac: 'B'})
     font.save(tmp_path/'unifont.ttf')
@@ -118,14 +118,14 @@ def whole_search(text):
             lines[-1] += piece
         layouts.append([line.rstrip() for line in lines])
     def fits(lines, size):
-        x0, y0, x1, y1 = frames._ink(lines, frames._SHIPPED[0], size)
+        x0, y0, x1, y1 = frames._ink(lines, frames._shipped()[0], size)
         return max(x1 - x0, y1 - y0) <= 60
     sizes = [max(size for size in range(1, 128) if size == 1 or fits(lines, size)) for lines in layouts]
     lines, size = layouts[sizes.index(max(sizes))], max(sizes)
-    x0, y0, x1, y1 = frames._ink(lines, frames._SHIPPED[0], size)
+    x0, y0, x1, y1 = frames._ink(lines, frames._shipped()[0], size)
     image = Image.new('L', (SIZE, SIZE))
     ImageDraw.Draw(image).multiline_text(((SIZE-x0-x1)/2, (SIZE-y0-y1)/2), '\n'.join(lines), 255,
-                                         frames._font(frames._SHIPPED[0], size), spacing=0, align='center')
+                                         frames._font(frames._shipped()[0], size), spacing=0, align='center')
     return np.asarray(image)
 
 def test_ordinary_texts_are_drawn_as_a_whole_search_draws_them():
