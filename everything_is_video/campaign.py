@@ -6,7 +6,7 @@
 __all__ = ['COLUMNS', 'DEVICES', 'run_name', 'read_campaign', 'row_config', 'command', 'headline', 'reached', 'is_used', 'status',
            'execute', 'campaign', 'main']
 
-# %% ../nbs/campaign.ipynb #beeb2e56
+# %% ../nbs/campaign.ipynb #98db6869
 import argparse
 import csv
 import os
@@ -19,11 +19,11 @@ from dataclasses import asdict
 from fcntl import LOCK_NB, LOCK_SH, flock
 from pathlib import Path
 import torch
-from .core import RunFolder, UserError, reading
+from .core import RunFolder, UserError, from_root, reading
 from .runs import Config, read_config
 from .tasks import TASKS
 
-# %% ../nbs/campaign.ipynb #7497592a
+# %% ../nbs/campaign.ipynb #120b975b
 COLUMNS = 'device', 'task', 'source', 'model', 'preset', 'minutes', 'seed', 'batch_size', 'steps'
 DEVICES = {'cpu': 'cpu', 'gpu': 'cuda'}
 
@@ -44,11 +44,12 @@ def read_campaign(
     path # a CSV file in UTF-8
 )->list: # a dict of texts for each run
     "The runs of a campaign, in order; what their values mean is checked when they are due"
-    if not Path(path).is_file():
+    file = from_root(path)
+    if not file.is_file():
         raise UserError(f'{path}: no such file; name the file that lists the runs')
     rows, names = [], set()
-    with reading(path, 'a list of runs'), open(path, encoding='utf-8-sig', newline='') as file:
-        reader = csv.DictReader(file, restkey='more', restval=None)
+    with reading(path, 'a list of runs'), open(file, encoding='utf-8-sig', newline='') as opened:
+        reader = csv.DictReader(opened, restkey='more', restval=None)
         if tuple(reader.fieldnames or ()) != COLUMNS:
             raise UserError(f'{path}: its first line must be {",".join(COLUMNS)}')
         for row in reader:
@@ -61,7 +62,7 @@ def read_campaign(
     if not rows: raise UserError(f'{path}: no run in it; each is a line below the first')
     return rows
 
-# %% ../nbs/campaign.ipynb #53a00ca0
+# %% ../nbs/campaign.ipynb #6c5cee1d
 _NUMBERS = {'minutes': float, 'seed': int, 'batch_size': int, 'steps': int}
 
 def row_config(
@@ -73,9 +74,10 @@ def row_config(
         raise UserError(f'device={row["device"]!r}: no such device; there are {", ".join(DEVICES)}')
     try: numbers = {name: kind(row[name] or 0) for name, kind in _NUMBERS.items()}
     except ValueError as error: raise UserError(f'{", ".join(_NUMBERS)} must be numbers ({error})') from None
-    values = dict(task=row['task'], source=row['source'], device=DEVICES[row['device']], **numbers)
-    if row['model'] == 'ours': values['preset'] = row['preset']
-    return read_config(values | {'run_dir': str(Path(folder)/run_name(row))})
+    preset = row['preset'] if row['model'] == 'ours' else 'paper'  # a baseline has none
+    if not preset: raise UserError("preset='': a run of ours must name one")
+    values = dict(task=row['task'], source=row['source'], preset=preset, device=DEVICES[row['device']])
+    return read_config(values | numbers | {'run_dir': str(Path(folder)/run_name(row))})
 
 def command(
     row:dict,     # of the campaign
@@ -85,7 +87,7 @@ def command(
     names = ['task', 'source', 'minutes', 'steps', 'seed', 'run_dir']
     ours = row['model'] == 'ours'
     if ours: names += ['preset', 'batch_size', 'device']
-    flags = {name: getattr(config, name) for name in names} | {'data_dir': config.data}
+    flags = {name: getattr(config, name) for name in names}
     if not ours: flags['model'] = row['model']
     module = 'training' if ours else 'baselines'
     words = [str(word) for name, value in flags.items() for word in (f'--{name}', value)]
@@ -130,7 +132,7 @@ def is_used(
         except OSError: return False  # a file system without locks
     return False
 
-# %% ../nbs/campaign.ipynb #6a4c2c2b
+# %% ../nbs/campaign.ipynb #3d80c93e
 def _differences(row, config, made):
     "Which settings of a run, as its config.json has them, are not those of the row"
     now = asdict(config) | {'model': row['model']}
@@ -150,10 +152,12 @@ def _status(row, folder, device):
     "What `status` says of a row and a run that can be read"
     config = row_config(row, folder)
     made = config.run.read_config()
-    if differences := _differences(row, config, made):
+    differences = _differences(row, config, made)
+    if differences:
         raise UserError(f'{config.run} was made with other settings ({differences}); '
                         'move it away, or change the row')
-    if result := _result(row, config): return 'done', result
+    result = _result(row, config)
+    if result: return 'done', result
     if row['device'] != device: return 'elsewhere', f'waits for a {row["device"].upper()}'
     if is_used(config.run): return 'used', 'running in another process'
     reader = TASKS[config.task].sources.get(config.source)
@@ -210,7 +214,7 @@ def execute(
             if process.poll() is None: _stop(process)
     return process.returncode == 0
 
-# %% ../nbs/campaign.ipynb #df3e2113
+# %% ../nbs/campaign.ipynb #9c68c1b6
 def _score(run):
     "Score a run that is trained, where that can be done; its line"
     try:
@@ -252,8 +256,9 @@ def campaign(
         def say(text, last=False): _line(name, text, width, last)
         state, text = status(row, folder, device)
         if state == 'due' and not only_list: state, text = _work(row, folder, device, say)
-        unscored = text == 'trained, not scored' and RunFolder(folder/name).predictions.is_file()
-        if unscored and not only_list: text = _score(folder/name)
+        run = RunFolder(from_root(folder/name))
+        unscored = text == 'trained, not scored' and run.predictions.is_file()
+        if unscored and not only_list: text = _score(run)
         say(text, last=True)
         states[name] = state
     return states

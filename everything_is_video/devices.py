@@ -4,12 +4,11 @@
 
 # %% auto #0
 __all__ = ['pick_device', 'device_name', 'autocast_pays', 'autocast', 'enough_memory', 'rank', 'world_size', 'process_group',
-           'all_reduce_max', 'all_reduce_mean', 'rank_zero_first', 'stop_requests']
+           'wrap_model', 'all_reduce_max', 'all_reduce_mean', 'rank_zero_first']
 
 # %% ../nbs/devices.ipynb #f803967b
 import os
 import platform
-import signal
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -58,7 +57,7 @@ def autocast(device:torch.device, K:int):
     "A `with` in which the model runs in bfloat16 where that pays"
     return torch.autocast(device.type, torch.bfloat16, enabled=autocast_pays(device, K))
 
-# %% ../nbs/devices.ipynb #ac411f96
+# %% ../nbs/devices.ipynb #1a0b4a4b
 @contextmanager
 def enough_memory(
     batch_size:int # what the training takes
@@ -99,6 +98,19 @@ def process_group(
                         'see what it said, and start all of them again: the run continues') from None
     finally: dist.destroy_process_group()
 
+# %% ../nbs/devices.ipynb #66d0a3ae
+def wrap_model(
+    model, # a VideoModel
+    device:torch.device
+): # called like the model
+    "The model for training: its gradients averaged over the processes, compiled on CUDA"
+    cuda = device.type == 'cuda'
+    if world_size() > 1:
+        model = torch.nn.parallel.DistributedDataParallel(model, device_ids=[device] if cuda else None)
+    if not cuda: return model
+    torch._dynamo.config.suppress_errors = True  # a machine without a C compiler trains uncompiled
+    return torch.compile(model, dynamic=False)
+
 # %% ../nbs/devices.ipynb #8f7d5439
 def all_reduce_max(
     *values # numbers
@@ -133,7 +145,8 @@ def rank_zero_first():
     if rank() > 0 or world_size() == 1:
         yield
         return
-    ended, how = threading.Event(), [_FAILED]
+    ended = threading.Event()
+    how = [_FAILED]
     with ThreadPoolExecutor(1) as pool:
         told = pool.submit(_tell, ended, how)
         try:
@@ -141,17 +154,3 @@ def rank_zero_first():
             how[0] = _DONE
         finally: ended.set()
         told.result()
-
-# %% ../nbs/devices.ipynb #32323d5f
-@contextmanager
-def stop_requests(): # a list that is no longer empty once somebody asks to stop
-    "Ctrl-C and SIGTERM ask to stop; Ctrl-C a second time stops at once"
-    asked, before = [], {}
-    def ask(number, frame):
-        if asked and number == signal.SIGINT: raise KeyboardInterrupt
-        asked.append(number)
-    if threading.current_thread() is threading.main_thread(): # elsewhere there are no signals
-        before = {s: signal.signal(s, ask) for s in (signal.SIGINT, signal.SIGTERM)}
-    try: yield asked
-    finally:
-        for s, handler in before.items(): signal.signal(s, handler)

@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['SIZE', 'SEPARATOR', 'MARGIN', 'tokenize', 'text_frame', 'TextAtlas', 'image_frame', 'grey', 'spectrogram_frame',
-           'video_frames', 'save_video', 'draw_box', 'read_box', 'Clip', 'pad', 'show', 'play']
+           'draw_box', 'read_box', 'Clip', 'pad', 'show', 'play']
 
 # %% ../nbs/01_frames.ipynb #8aed29c3
 import re
@@ -140,50 +140,6 @@ def spectrogram_frame(
     decibel = librosa.power_to_db(mel, ref=np.max)[::-1]
     spread = max(decibel.max() - decibel.min(), 1e-9)
     return image_frame(np.uint8(np.round((decibel - decibel.min())/spread*255)))
-
-# %% ../nbs/01_frames.ipynb #35305962
-def video_frames(
-    path,        # an mp4 or gif file
-    n:int,       # how many frames to take
-    start:int=0, # first frame of the part to take them from
-    end:int=None # frame after the part; None: the video's end
-)->np.ndarray: # (n, 3, 64, 64) uint8
-    "n frames of a video, evenly spread; a short video repeats frames"
-    av = library('av', 'videos')
-    if not Path(path).is_file(): raise UserError(f'{path}: no such video file')
-    try:
-        with av.open(str(path)) as video:
-            end = end or video.streams.video[0].frames or sum(p.size > 0 for p in video.demux(video=0))
-        wanted = (start + (np.arange(n) + .5)*(end - start)/n).astype(int)
-        frames = {}
-        with av.open(str(path)) as video:
-            for i, frame in enumerate(video.decode(video=0)):
-                if i in wanted: frames[i] = image_frame(frame.to_ndarray(format='rgb24'))
-                if i >= wanted[-1]: break
-        return np.stack([frames.get(i, frames[max(frames)]) for i in wanted])
-    except (av.error.FFmpegError, OSError, IndexError, ValueError) as error:
-        raise UserError(f'{path}: not a video that can be decoded ({error}); fetch the file again') from None
-
-# %% ../nbs/01_frames.ipynb #4624cf93
-def save_video(
-    frames:np.ndarray, # (T, 3, 64, 64) uint8
-    path,              # where to; the ending says what: .mp4 or .gif
-    fps:int=4          # frames a second
-):
-    "Write frames as a video"
-    av = library('av', 'videos')
-    path, images = Path(path), [f.transpose(1, 2, 0) for f in frames]
-    part = path.with_name('part-' + path.name)
-    if path.suffix == '.gif':
-        first, *rest = [Image.fromarray(i) for i in images]
-        first.save(part, save_all=True, append_images=rest, duration=1000//fps, loop=0)
-    else:
-        with av.open(str(part), 'w') as video:
-            stream = video.add_stream('libx264', rate=fps, options={'crf': '10'})
-            stream.height, stream.width, stream.pix_fmt = *images[0].shape[:2], 'yuv420p'
-            for image in images: video.mux(stream.encode(av.VideoFrame.from_ndarray(np.ascontiguousarray(image), 'rgb24')))
-            video.mux(stream.encode())
-    part.replace(path)
 
 # %% ../nbs/01_frames.ipynb #ca3a9731
 def draw_box(

@@ -52,7 +52,7 @@ def predict_clips(
     task,        # one of TASKS
     dataset,     # its test set
     batch_size:int=64
-): # predicted and true target frames, (N, n_target, 3, 64, 64) uint8 both; answers and texts of the examples as JSON
+): # predicted and true target frames, (N, n_target, 3, 64, 64) uint8; the examples' answers and texts as JSON
     "Predict the target frames of every example"
     predictions, targets, examples = [], [], []
     for start in tqdm(range(0, len(dataset), batch_size), 'predicting the test set', mininterval=10):
@@ -91,7 +91,8 @@ def save_predictions(
     meta = json.dumps(dict(task=task.name, output=task.output, vocabulary=test.vocabulary))
     def write(part):
         with open(part, 'wb') as file:
-            np.savez_compressed(file, frames=predictions, targets=targets, examples=np.array(examples), meta=np.array(meta))
+            about = dict(examples=np.array(examples), meta=np.array(meta))
+            np.savez_compressed(file, frames=predictions, targets=targets, **about)
     atomic_write(run.predictions, write)
     chosen = np.linspace(0, len(test)-1, 6).astype(int)
     rows = [_row(task.clip(test[i]).frames[:task.n_input], predictions[i]) for i in chosen]
@@ -105,7 +106,8 @@ def predict(
     task, run, device = TASKS[config.task], config.run, pick_device(config.device)
     model, render = load_model(run, device), Renderer(device)
     state = read_checkpoint(run)['state']
-    test = open_dataset(task, config.source, config.data, 'test', config.download, config.cache, config.skip_bad)
+    how = config.download, config.cache, config.skip_bad
+    test = open_dataset(task, config.source, config.data, 'test', *how)
     def complete(clips):
         generated = generate(model, render(clips)[:, :task.n_input], task.n_target)
         return (generated*255).round().byte().cpu().numpy()

@@ -23,7 +23,8 @@ def gaussian_band(
     weights = torch.exp(-offset**2/(2*sigma**2))
     place = (torch.arange(size)[:, None] + offset).abs()
     place = torch.where(place < size, place, 2*(size-1) - place)
-    return torch.zeros(size, size).scatter_add_(1, place, (weights/weights.sum()).expand(size, window)).to(device)
+    weights = (weights/weights.sum()).expand(size, window)
+    return torch.zeros(size, size).scatter_add_(1, place, weights).to(device)
 
 # %% ../nbs/05_loss.ipynb #cec8d81b
 def ssim_maps(

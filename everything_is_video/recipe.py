@@ -54,8 +54,9 @@ def training_loss(
 
 # %% ../nbs/06_recipe.ipynb #3c32ea79
 _SMALL = ModelConfig(K=128, heads=4, global_blocks=2)  # for minutes on a CPU
-_TINY = ModelConfig(K=64, heads=2, global_blocks=1, dropout=0.)  # for tests
 _BUDGET = dict(minutes=10, validate_every=100, validate_on=256)
+_TINY = ModelConfig(K=64, heads=2, global_blocks=1, dropout=0.)  # for tests
+_TESTS = dict(batch_size=8, minutes=2, validate_every=15, validate_on=16)
 _FREE = dict(muon=True, warmup=50, decay=True, bce_fraction=.5, ssim_power=4., augment=10)
 
 PRESETS = {
@@ -63,7 +64,7 @@ PRESETS = {
     'paper-small': Recipe(_SMALL, **_BUDGET),
     'fast': Recipe(lr=1e-3, **_FREE, minutes=60),
     'small': Recipe(replace(_SMALL, dropout=0.), lr=3e-3, **_FREE, **_BUDGET, batch_size=32),
-    'tiny': Recipe(_TINY, lr=3e-3, **{**_FREE, 'warmup': 10}, batch_size=8, minutes=2, validate_every=15, validate_on=16),
+    'tiny': Recipe(_TINY, lr=3e-3, **{**_FREE, 'warmup': 10}, **_TESTS),
 }
 
 # %% ../nbs/06_recipe.ipynb #39e0f6b5
@@ -92,7 +93,7 @@ def orthogonalise(
 
 # %% ../nbs/06_recipe.ipynb #9a6266a7
 class Muon(torch.optim.Optimizer):
-    "Momentum, orthogonalised, scaled so that AdamW's learning rates fit (Jordan et al. 2024, Liu et al. 2025)"
+    "Momentum, orthogonalised, scaled to AdamW's learning rates (Jordan et al. 2024, Liu et al. 2025)"
     def __init__(self, params, lr:float, momentum:float=.95, weight_decay:float=.01):
         super().__init__(params, dict(lr=lr, momentum=momentum, weight_decay=weight_decay))
 
@@ -101,9 +102,11 @@ class Muon(torch.optim.Optimizer):
         for group in self.param_groups:
             for p in group['params']:
                 if p.grad is None: continue
-                m = self.state[p].setdefault('momentum', torch.zeros_like(p)).lerp_(p.grad, 1 - group['momentum'])
+                m = self.state[p].setdefault('momentum', torch.zeros_like(p))
+                m.lerp_(p.grad, 1 - group['momentum'])
                 update = orthogonalise(p.grad.lerp(m, group['momentum']))  # Nesterov
-                p.mul_(1 - group['lr']*group['weight_decay']).add_(update, alpha=-.2*max(p.shape)**.5*group['lr'])
+                p.mul_(1 - group['lr']*group['weight_decay'])
+                p.add_(update, alpha=-.2*max(p.shape)**.5*group['lr'])
 
 # %% ../nbs/06_recipe.ipynb #d1c1b796
 def make_optimizers(

@@ -23,7 +23,8 @@ import torch
 from safetensors.torch import load_file
 import everything_is_video
 from .core import (
-    RunFolder, UserError, atomic_write, checked, locked, notebook_parameters, write_json)
+    RunFolder, UserError, atomic_write, checked, from_root, locked, notebook_parameters, write_json)
+from .devices import pick_device
 from .model import ModelConfig, VideoModel
 from .recipe import PRESETS, Recipe, fit_to_task
 from .tasks import TASKS, open_dataset
@@ -44,15 +45,16 @@ class Settings:
     skip_bad:bool = False    # leave out examples whose files cannot be read, and say how many
 
     @property
-    def data(self): return Path(self.data_dir or os.environ.get('EIV_DATA') or 'data').expanduser()
+    def data(self): return from_root(self.data_dir or os.environ.get('EIV_DATA') or 'data')
     @property
-    def run(self): return RunFolder(Path(self.run_dir or f'runs/{self.name}').expanduser())
+    def run(self): return RunFolder(from_root(self.run_dir or f'runs/{self.name}'))
     @property
     def cache(self): return self.run.path.parent/'cache'  # decoded frames, shared by the runs in one folder
 
     def check(self):
         "Refuse values that cannot be meant"
-        if self.task not in TASKS: raise UserError(f'task={self.task!r}: no such task; there are {", ".join(TASKS)}')
+        if self.task not in TASKS:
+            raise UserError(f'task={self.task!r}: no such task; there are {", ".join(TASKS)}')
         if not (math.isfinite(self.minutes) and self.minutes >= 0):
             raise UserError(f'minutes={self.minutes}: must be a number of minutes, 0 or more')
         if not 0 <= self.steps: raise UserError(f'steps={self.steps}: must not be below 0')
@@ -62,15 +64,21 @@ class Settings:
 @dataclass(frozen=True)
 class Config(Settings):
     "The settings of a run of ours"
-    preset:str = 'paper'       # a recipe: paper, paper-small, fast, small or tiny
+    preset:str = ''            # paper, paper-small, fast, small or tiny; '': fast on a GPU, small on a CPU
     batch_size:int = 0         # 0: the preset's, else the task's
     resume:bool = True         # continue where a run in run_dir stopped; False: refuse a used run_dir
     checkpointing:bool = False # compute activations again in the backward pass: less memory, a slower step
 
+    def __post_init__(self):
+        if self.preset: return
+        gpu = pick_device(self.device).type == 'cuda'
+        object.__setattr__(self, 'preset', 'fast' if gpu else 'small')
+
     @property
     def name(self): return f'{self.task}-{self.source}-{self.preset}-{self.seed}'
     @property
-    def limit(self): return self.minutes or (math.inf if self.steps else PRESETS[self.preset].minutes)  # minutes
+    def limit(self): # minutes
+        return self.minutes or (math.inf if self.steps else PRESETS[self.preset].minutes)
     @property
     def recipe(self): # the preset's, with this run's budget and the task's sizes
         preset, task = PRESETS[self.preset], TASKS[self.task]
@@ -115,9 +123,10 @@ def _git(*arguments):
     except OSError: return None
     return asked.stdout.decode(errors='replace') if asked.returncode == 0 else None
 
-def code_version()->tuple: # the commit, '+changes' behind it in a changed tree, 'unknown' without git; the changes
+def code_version()->tuple: # the commit, with '+changes' in a changed tree, or 'unknown'; and the changes
     "Which code this is"
-    commit = _git('ls-files', '--error-unmatch', everything_is_video.__file__) and _git('rev-parse', '--short=12', 'HEAD')
+    tracked = _git('ls-files', '--error-unmatch', everything_is_video.__file__)
+    commit = tracked and _git('rev-parse', '--short=12', 'HEAD')
     if not commit: return 'unknown', ''
     changes = _git('diff', 'HEAD') or ''
     return commit.strip() + '+changes'*bool(changes), changes
@@ -134,8 +143,8 @@ def save_changes(
     run # a run's folder
 ):
     "Keep the difference of a changed tree as changes.patch"
-    changes = code_version()[1]
-    if changes: atomic_write(RunFolder(run)/'changes.patch', lambda part: part.write_text(changes, encoding='utf-8'))
+    changes, path = code_version()[1], RunFolder(run)/'changes.patch'
+    if changes: atomic_write(path, lambda part: part.write_text(changes, encoding='utf-8'))
 
 # %% ../nbs/07_runs.ipynb #d53a47a2
 _FREE_TO_CHANGE = 'data_dir', 'run_dir', 'resume', 'device', 'download', 'checkpointing'
@@ -185,17 +194,19 @@ def opened_run(
     config:Settings,
     recipe # how it is trained
 ):
-    "A `with` in which this process alone works on the run: its folder is made, or opened again if it is the same run"
+    "A `with` in which this process alone works on the run; its folder is made, or opened again"
     run, now = config.run, fixed_settings(config, recipe)
     try: run.path.mkdir(parents=True, exist_ok=True)
-    except OSError as error: raise UserError(f'{run}: cannot be made ({error.strerror}); set another run_dir') from None
+    except OSError as error:
+        raise UserError(f'{run}: cannot be made ({error.strerror}); set another run_dir') from None
     with locked(run.lock, f'{run}: another process is using this run; wait for it, or set another run_dir'):
         then = saved_settings(run)
         if then:
-            if differences := _differences(now, then):
-                raise UserError(f'{run}: was made with other settings ({"; ".join(differences)}); set another run_dir')
+            differences = '; '.join(_differences(now, then))
+            if differences:
+                raise UserError(f'{run}: was made with other settings ({differences}); set another run_dir')
             if not getattr(config, 'resume', True):
-                raise UserError(f'{run}: there is a run in it already; set resume to continue it, or another run_dir')
+                raise UserError(f'{run}: there is a run in it already; set resume, or another run_dir')
         else: write_json(run.config, now)
         save_changes(run)
         yield
@@ -214,8 +225,8 @@ def _load(path):
     "A checkpoint, or why it is none"
     try: values = torch.load(path, map_location='cpu', weights_only=True)
     except Exception as error: return None, (str(error) or type(error).__name__).splitlines()[0][:100]
-    if not isinstance(values, dict) or not isinstance(values.get('state'), dict): return None, 'something else is in it'
-    return values, ''
+    if isinstance(values, dict) and isinstance(values.get('state'), dict): return values, ''
+    return None, 'something else is in it'
 
 def read_checkpoint(
     run # the run's folder
@@ -227,11 +238,13 @@ def read_checkpoint(
         values, reason = _load(path)
         if values and path == run.previous:
             path.replace(run.checkpoint)
-            print(f'{run.checkpoint}: {fault}; continuing from the one before it, of step {values["state"]["step"]}')
+            step = values['state']['step']
+            print(f'{run.checkpoint}: {fault}; continuing from the one before it, of step {step}')
         if values: return values
         fault = f'not a whole checkpoint ({reason})'
     if fault == 'missing': return None
-    raise UserError(f'{run.checkpoint}: {fault}, and there is no other; move it away to start again, or set another run_dir')
+    advice = 'move it away to start again, or set another run_dir'
+    raise UserError(f'{run.checkpoint}: {fault}, and there is no other; {advice}')
 
 # %% ../nbs/07_runs.ipynb #af5558fd
 def restore(
@@ -275,9 +288,10 @@ def _loss_parts(saved, rows):
     if not fraction: return {'loss': range(len(rows))}
     seconds = float(rows[-1]['seconds'])
     spent = [float(r['step'])/total if saved.get('steps') else float(r['seconds'])/seconds for r in rows]
-    begun = [0, *spent[:-1]]  # a row is the mean since the row before it; one with both losses in it is left out
+    begun = [0, *spent[:-1]]  # a row is the mean since the row before; one with both losses in it is left out
+    then = f'then 1 − MS-SSIM to the power {recipe["ssim_power"]:g}'
     return {'cross-entropy of the pixels': [i for i, s in enumerate(spent) if s <= fraction],
-            f'then 1 − MS-SSIM to the power {recipe["ssim_power"]:g}': [i for i, s in enumerate(begun) if s >= fraction]}
+            then: [i for i, s in enumerate(begun) if s >= fraction]}
 
 # %% ../nbs/07_runs.ipynb #1f423e42
 def learning_curve(
@@ -294,7 +308,8 @@ def learning_curve(
     figure, axes = plt.subplots(1, 2, figsize=(8, 2.6), layout='constrained', facecolor='white')
     parts = _loss_parts(saved, rows)
     for label, part in parts.items():
-        axes[0].plot([minutes[i] for i in part], [float(rows[i]['loss']) for i in part], marker='.', label=label)
+        losses = [float(rows[i]['loss']) for i in part]
+        axes[0].plot([minutes[i] for i in part], losses, marker='.', label=label)
     if len(parts) > 1:
         axes[0].set_yscale('log')  # the two losses differ in size
         axes[0].legend(fontsize=7)
@@ -317,7 +332,8 @@ def load_model(
     "The best model of a run"
     run, saved = RunFolder(run), saved_settings(run)
     recipe = saved.get('recipe') or {}
-    if 'model' not in recipe: raise UserError(f'{run.config}: not there, or not a run of this model; give the folder of another run')
+    if 'model' not in recipe:
+        raise UserError(f'{run.config}: not there, or not a run of this model; give another folder')
     if not run.weights.exists(): raise UserError(f'{run}: no {run.weights.name} in it; train first')
     model = VideoModel(ModelConfig(**recipe['model'])).to(device)
     try: model.load_state_dict(load_file(run.weights, device=str(device)))
@@ -333,6 +349,7 @@ def load_run(
 )->tuple: # its task, its model, its test set
     "A run that can generate, with what it is to be tried on"
     model, saved = load_model(run, device), saved_settings(run)
-    if saved['task'] not in TASKS: raise UserError(f'{RunFolder(run).config}: {saved["task"]!r} is no task known here')
+    if saved['task'] not in TASKS:
+        raise UserError(f'{RunFolder(run).config}: {saved["task"]!r} is no task known here')
     task = TASKS[saved['task']]
     return task, model, open_dataset(task, saved['source'], Config(data_dir=data_dir).data, 'test')

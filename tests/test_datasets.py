@@ -5,11 +5,18 @@ from zipfile import ZipFile
 import numpy as np
 import pytest
 from PIL import Image
-from everything_is_video.datasets import (
-    AudioMNIST, CIFAR10, CIFAR10JPEG, CLEVRER, FSDD, OTB, SST2, SPLITS, TGIFQA, Cached, Dataset, LaSOT,
-    TinyVIRAT)
+from everything_is_video.cache import Cached
 from everything_is_video.core import UserError
-from everything_is_video.frames import save_video
+from everything_is_video.datasets import SPLITS, Dataset
+from everything_is_video.media import save_video
+from everything_is_video.tasks import TASKS, open_source
+from everything_is_video.tasks.audiomnist import AudioMNIST, FSDD
+from everything_is_video.tasks.cifar10 import CIFAR10, CIFAR10JPEG
+from everything_is_video.tasks.clevrer import CLEVRER
+from everything_is_video.tasks.lasot import OTB, LaSOT
+from everything_is_video.tasks.sst2 import SST2
+from everything_is_video.tasks.tgif_qa import TGIFQA
+from everything_is_video.tasks.tinyvirat import TinyVIRAT
 
 rng = np.random.default_rng(0)
 CIFAR_FILES = ['test_batch', *(f'data_batch_{k}' for k in range(1, 6))]
@@ -197,9 +204,44 @@ def test_gifs_that_are_gone_are_counted(official, tmp_path, monkeypatch, capsys)
 
 def test_no_network(tmp_path, monkeypatch):
     monkeypatch.setattr(SST2, 'official', [('SST-2', 'http://127.0.0.1:9/SST-2.zip', '')])
-    with pytest.raises(UserError) as error: SST2.download(tmp_path)
-    assert 'http://127.0.0.1:9/SST-2.zip: cannot be fetched' in str(error.value) and '-p source sample' in str(error.value) and '\n' not in str(error.value)
+    with pytest.raises(UserError) as error: open_source(TASKS['sst2'], 'official', tmp_path, 'test', download=True)
+    line = str(error.value)
+    assert 'http://127.0.0.1:9/SST-2.zip: cannot be fetched' in line and '\n' not in line
+    assert line.endswith('or take another source of sst2: sample, sample-N')
     assert not (tmp_path/'SST-2').exists()
+
+
+# a dataset of one's own
+
+ROOM = '''
+import numpy as np
+from everything_is_video.datasets import Dataset
+from everything_is_video.tasks.base import Task
+
+class Nothing(Dataset):
+    name, n_frames, vocabulary = 'nothing', 0, ['yes']
+    def __init__(self, root, split):
+        super().__init__(root, split)
+        self.records = [(None, 'is it so ?', 'yes')]
+    def read(self, source): return np.empty((0, 3, 64, 64), np.uint8)
+
+class Ninth(Task):
+    name, title, row, n_input, batch_size = 'ninth', 'Ninth', 9, 6, 2
+    sources = {'official': Nothing}
+'''
+
+def test_a_dataset_is_added_by_one_file(tmp_path):
+    import everything_is_video
+    shutil.copytree(os.path.dirname(everything_is_video.__file__), tmp_path/'everything_is_video')
+    (tmp_path/'everything_is_video/tasks/ninth.py').write_text(ROOM)
+    program = '''
+from everything_is_video.tasks import TASKS, open_dataset, table1
+task = TASKS['ninth']
+print(list(TASKS)[8:], table1()[-1]['Task'], task.clip(open_dataset(task, 'official', '.', 'test')[0]).frames.shape)
+'''
+    env = {**os.environ, 'PYTHONPATH': str(tmp_path)}
+    done = subprocess.run([sys.executable, '-c', program], cwd=tmp_path, env=env, capture_output=True, text=True)
+    assert done.stdout == "['ninth'] Ninth (7, 3, 64, 64)\n", done.stderr
 
 
 # bad input: what is done to a file, and what the one line must say besides the file's name
@@ -346,7 +388,7 @@ def test_a_kill_leaves_it_right(tmp_path):
     assert is_right(kept)
 
 def test_another_run_finds_the_same_file(good):
-    program = f'from everything_is_video.datasets import *; print(AudioMNIST({str(good)!r}, "test").fingerprint())'
+    program = f'from everything_is_video.tasks.audiomnist import AudioMNIST; print(AudioMNIST({str(good)!r}, "test").fingerprint())'
     found = {subprocess.run([sys.executable, '-c', program], env={**os.environ, 'PYTHONHASHSEED': seed}, capture_output=True, text=True).stdout for seed in '123'}
     assert found == {AudioMNIST(good, 'test').fingerprint() + '\n'}
 

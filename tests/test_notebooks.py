@@ -6,9 +6,9 @@ from nbconvert import MarkdownExporter
 
 ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT/'everything_is_video'
-NOTEBOOKS = sorted((ROOT/'nbs').glob('*.ipynb'))
-MODULES = sorted(p for p in PACKAGE.glob('*.py') if not p.name.startswith('_'))
-every_notebook = pytest.mark.parametrize('path', NOTEBOOKS, ids=lambda p: p.name)
+NOTEBOOKS = sorted(p for p in (ROOT/'nbs').rglob('*.ipynb') if '.ipynb_checkpoints' not in p.parts)
+MODULES = sorted(p for p in PACKAGE.rglob('*.py') if not p.name.startswith('_'))
+every_notebook = pytest.mark.parametrize('path', NOTEBOOKS, ids=lambda p: str(p.relative_to(ROOT/'nbs')))
 
 def read(path): return json.loads(path.read_text(encoding='utf-8'))
 
@@ -18,22 +18,23 @@ def outputs(path): return [o for cell in read(path)['cells'] for o in cell.get('
 def rebuilt(tmp_path_factory):
     "A copy of the project in which the package was exported again, from nothing, and the notebooks cleaned again"
     copy = tmp_path_factory.mktemp('rebuilt')
-    for folder in 'nbs', PACKAGE.name: (copy/folder).mkdir()
     for path in [ROOT/'settings.ini', ROOT/'pyproject.toml', PACKAGE/'__init__.py', *NOTEBOOKS]:
-        shutil.copy(path, copy/path.relative_to(ROOT))
+        place = copy/path.relative_to(ROOT)
+        place.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(path, place)
     for command in 'nbdev_export', 'nbdev_clean':
         subprocess.run([Path(sys.executable).with_name(command)], cwd=copy, check=True)
     return copy
 
 def test_package_is_in_step(rebuilt):
-    files = lambda root: {p.name: p.read_text(encoding='utf-8') for p in (root/PACKAGE.name).rglob('*.py')}
+    def files(root): return {str(p.relative_to(root)): p.read_text(encoding='utf-8') for p in (root/PACKAGE.name).rglob('*.py')}
     there, here = files(rebuilt), files(ROOT)
     assert sorted(there) == sorted(here), 'modules of the package without a notebook, or notebooks without a module'
     assert [name for name in here if here[name] != there[name]] == [], 'run `make prepare`'
 
 @every_notebook
 def test_notebook_is_clean(rebuilt, path):
-    clean = path.read_bytes() == (rebuilt/'nbs'/path.name).read_bytes()
+    clean = path.read_bytes() == (rebuilt/path.relative_to(ROOT)).read_bytes()
     assert clean, 'run `make prepare`'
 
 def test_readme_is_in_step():
@@ -66,7 +67,7 @@ def test_only_papermill_notebooks_are_skipped_by_nbdev_test(path):
     skipped = 'skip_exec: true' in ''.join(cells[0]['source'])
     assert skipped == papermill
 
-@pytest.mark.parametrize('path', MODULES, ids=lambda p: p.name)
+@pytest.mark.parametrize('path', MODULES, ids=lambda p: str(p.relative_to(PACKAGE)))
 def test_docstrings(path):
     "Each exported function and class has one, of one line"
     exported = [d for d in ast.parse(path.read_text(encoding='utf-8')).body
