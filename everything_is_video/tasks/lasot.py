@@ -13,7 +13,7 @@ from functools import lru_cache
 from pathlib import Path
 import numpy as np
 from ..core import UserError, reading
-from ..datasets import Dataset, held_out
+from ..datasets import Dataset, held_out, inside
 from ..download import fetch
 from ..frames import SIZE, Clip, draw_box, pad
 from ..media import image_size, read_image
@@ -35,11 +35,8 @@ def frame_boxes(
     return np.where(there, np.concatenate([first, last], 1), -1).astype(int)
 
 # %% ../../nbs/tasks/lasot.ipynb #13a17f8f
-def _text(
-    path,    # a text file
-    what:str # what it should be, with its article
-)->str: # its lines end in \n
-    "A text file from any system, of at most 16 MB"
+def _text(path, what):
+    "A text file from any system, its lines ending in \\n"
     with reading(path, what):
         if path.exists() and not path.is_file(): raise ValueError('not a regular file')
         if path.stat().st_size > 2**24: raise ValueError('over 16 MB')
@@ -81,45 +78,29 @@ def _boxes(
         if wrong.any(): raise ValueError(f'box {wrong.argmax() + 1} is {rows[wrong.argmax()]}')
     return boxes
 
-def _absent(
-    path, # full_occlusion.txt or out_of_view.txt
-    n:int # images
-)->np.ndarray: # (n,) bool
-    "Where the target is said not to be seen"
-    what = 'a line of 0 and 1'
-    flags = np.array([number for row in _numbers(path, what) for number in row])
-    with reading(path, what):
-        if len(flags) != n: raise ValueError(f'{len(flags)} numbers for {n} images')
-        if not np.isin(flags, (0, 1)).all(): raise ValueError('other numbers are in it')
-    return flags == 1
-
 # %% ../../nbs/tasks/lasot.ipynb #ae8b95a1
-def _image_names(
-    folder # a sequence
-)->list: # names in img/
-    "The images of a sequence, not checked, in no order"
+def _image_names(folder):
+    "The names of a sequence's images, not checked, in no order"
     there = (folder/'img').is_dir()
     names = os.listdir(folder/'img') if there else []
-    endings = '.jpg', '.jpeg', '.png'
-    return [name for name in names if name[0] != '.' and name.lower().endswith(endings)]
+    return [name for name in names if name[0] != '.' and name.lower().endswith(('.jpg', '.jpeg', '.png'))]
 
 @lru_cache(256)
 def _images(
     folder # a sequence
 )->list: # paths as texts, in order
     "The images of a sequence"
-    place = folder/'img'
     found = {}
     for name in sorted(_image_names(folder)):
+        path = folder/'img'/name
         number = re.match(r'[0-9]{1,9}(?=\.[a-zA-Z]+$)', name)
-        if not number: raise UserError(f'{place/name}: its name is not a number; rename or remove it')
-        other = found.setdefault(int(number[0]), name)
-        if other != name: raise UserError(f'{place/name}: has the number of {other}; remove one of them')
+        if not number: raise UserError(f'{path}: its name is not a number; rename or remove it')
+        other = found.setdefault(int(number[0]), path)
+        if other != path: raise UserError(f'{path}: has the number of {other.name}; remove one of them')
     first = min(found, default=0)
-    for number in range(first, first + len(found)):
-        if number in found: continue
-        raise UserError(f'{place}: image {number} is missing between others; fetch the sequence again')
-    return [str(place/found[number]) for number in sorted(found)]
+    gap = [number for number in range(first, first + len(found)) if number not in found]
+    if gap: raise UserError(f'{folder}/img: image {gap[0]} is missing between others; fetch them again')
+    return [str(found[number]) for number in sorted(found)]
 
 # %% ../../nbs/tasks/lasot.ipynb #553bed10
 @lru_cache(256)
@@ -128,17 +109,24 @@ def read_track(
 )->np.ndarray: # (n, 4) int64 x0, y0, x1, y1 in the frame, or -1
     "Where a sequence's target is"
     images = _images(folder)
+    n = len(images)
     path = folder/'groundtruth.txt'
-    boxes = _boxes(path, len(images))
+    boxes = _boxes(path, n)
     for flags in folder/'full_occlusion.txt', folder/'out_of_view.txt':
-        if flags.exists(): boxes[_absent(flags, len(images))] = 0
+        if not flags.exists(): continue
+        what = 'a line of 0 and 1'
+        absent = np.array([number for row in _numbers(flags, what) for number in row])
+        with reading(flags, what):
+            if len(absent) != n: raise ValueError(f'{len(absent)} numbers for {n} images')
+            if not np.isin(absent, (0, 1)).all(): raise ValueError('other numbers are in it')
+        boxes[absent == 1] = 0
     size = np.array(image_size(images[0])) if images else np.ones(2)
     first, second = np.split(boxes[(boxes[:, 2:] > 0).all(1)], 2, axis=1)
     corners = ((second > first) & (second <= size)).all() and (first + second > 1.1*size).any()
     if corners: raise UserError(f'{path}: these look like x0,y0,x1,y1; make them x,y,width,height')
     boxes = frame_boxes(boxes, *size)
     if (boxes >= 0).any(): return boxes
-    raise UserError(f'{path}: the target is in none of its {len(images)} frames; remove the sequence')
+    raise UserError(f'{path}: the target is in none of its {n} frames; remove the sequence')
 
 # %% ../../nbs/tasks/lasot.ipynb #079b8ff8
 def window(
@@ -185,23 +173,14 @@ class LaSOT(Dataset):
 
     def sequences(self):
         "The folders of this split's sequences"
-        testing, training = self._listed('testing'), self._listed('training')
-        both = [name for name in testing if name in set(training)]
-        if both: raise UserError(f'{self.root}/testing_set.txt: {both[0]} is for training too; fetch both lists')
-        names = testing if self.split == 'test' else training
-        if self.split != 'test' and names:
-            names = [names[i] for i in held_out(names, self.split, self.root/'training_set.txt')]
-        return [self.root/name.rsplit('-', 1)[0]/name for name in names]
-
-    def _listed(self, part):
-        "The sequences of an official list; one that this split does not need may be absent"
-        path = self.root/f'{part}_set.txt'
-        if not path.exists() and (part == 'testing') != (self.split == 'test'): return []
-        names = _text(path, 'a list of sequences').split()
-        for name in names:
-            if re.fullmatch(r'[A-Za-z0-9_-]{1,80}-[0-9]{1,6}', name): continue
-            raise UserError(f'{path}: {name!r:.80} is not the name of a sequence; fetch the list again')
-        return list(dict.fromkeys(names))
+        parts = ('testing', 'training') if self.split == 'test' else ('training', 'testing')
+        path, other = [self.root/f'{part}_set.txt' for part in parts]
+        what = 'a list of sequences'
+        names = list(dict.fromkeys(_text(path, what).split()))
+        both = set(_text(other, what).split()).intersection(names) if other.exists() else ()
+        if both: raise UserError(f'{path}: {min(both)!r} is in {other.name} too; fetch both again')
+        if names and self.split != 'test': names = [names[i] for i in held_out(names, self.split, path)]
+        return [inside(self.root, f'{name.rsplit("-", 1)[0]}/{name}', path) for name in names]
 
     def _window(self, source): return window(read_track(source[0]), source[1], self.n_frames, self.stride)
 
@@ -248,11 +227,10 @@ class Tracking(OTB):
     origin = ('the tracker benchmarks VOT2015 (bag, ball1), TinyTLP (tlp_…), UAV123 at 10 fps (uav_…) and '
               'OTB-100 (the others), the long side of each image 128 pixels; six of them as source otb')
     split_sequences = {
-        'train': ['Basketball', 'Car1', 'Car4', 'Freeman1', 'Human3', 'Jogging-1', 'Jogging-2', 'MotorRolling',
-                  'Skiing', 'ball1', 'tlp_CarChase2', 'tlp_Mohiniyattam', 'tlp_MotorcycleChase',
-                  'uav_person12_1', 'uav_wakeboard7', 'Bird2', 'Surfer', 'Woman'],
-        'validation': ['Diving', 'Jumping', 'Dog'],
-        'test': ['DragonBaby', 'Human7', 'Deer', 'bag', 'tlp_Drone1', 'uav_boat1', 'Crossing', 'Vase']}
+        'train': '''Basketball Car1 Car4 Freeman1 Human3 Jogging-1 Jogging-2 MotorRolling Skiing ball1 Bird2 Surfer
+            Woman tlp_CarChase2 tlp_Mohiniyattam tlp_MotorcycleChase uav_person12_1 uav_wakeboard7'''.split(),
+        'validation': 'Diving Jumping Dog'.split(),
+        'test': 'DragonBaby Human7 Deer bag tlp_Drone1 uav_boat1 Crossing Vase'.split()}
 
     def sequences(self):
         "Those of OTB are in its own folder"
