@@ -227,8 +227,8 @@ class Tracking(OTB):
     origin = ('the tracker benchmarks VOT2015 (bag, ball1), TinyTLP (tlp_…), UAV123 at 10 fps (uav_…) and '
               'OTB-100 (the others), the long side of each image 128 pixels; six of them as source otb')
     split_sequences = {
-        'train': '''Basketball Car1 Car4 Freeman1 Human3 Jogging-1 Jogging-2 MotorRolling Skiing ball1 Bird2 Surfer
-            Woman tlp_CarChase2 tlp_Mohiniyattam tlp_MotorcycleChase uav_person12_1 uav_wakeboard7'''.split(),
+        'train': '''Basketball Car1 Car4 Freeman1 Human3 Jogging-1 Jogging-2 MotorRolling Skiing ball1
+            Bird2 Surfer Woman tlp_CarChase2 tlp_Mohiniyattam tlp_MotorcycleChase uav_person12_1 uav_wakeboard7'''.split(),
         'validation': 'Diving Jumping Dog'.split(),
         'test': 'DragonBaby Human7 Deer bag tlp_Drone1 uav_boat1 Crossing Vase'.split()}
 
