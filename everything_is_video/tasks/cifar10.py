@@ -70,7 +70,7 @@ class CIFAR10JPEG(Dataset):
         with reading(labels, 'a list of labels'), np.load(labels, allow_pickle=False) as file:
             names = [self.vocabulary[k] for k in file[part]]
         with reading(path, 'a zip file'):
-            self.stamp = path.stat().st_mtime_ns
+            self.time = path.stat().st_mtime_ns
             there = set(self._file().namelist())
         rank = dict.fromkeys(self.vocabulary, 0)
         records = []
@@ -81,7 +81,7 @@ class CIFAR10JPEG(Dataset):
         if lost: raise UserError(f'{path}: {len(lost)} images are not in it, first {lost[0]}; fetch it again')
         self.fill(path, records, range(len(records)))
 
-    def _file(self): return _zip(self.files[0], self.stamp, os.getpid())
+    def _file(self): return _zip(self.files[0], self.time, os.getpid())
 
     def read(self, source):
         where = f'{self.files[0]}: {source}'
