@@ -94,7 +94,8 @@ def open_source(
         except UserError as error: raise UserError(f'{error}{instead}') from None
     if not folder.exists():
         fetch = 'download=True to fetch it' if reader.official else 'put the data there'
-        raise UserError(f'{folder}: no such folder; set data_dir, or {fetch}{instead}')
+        origin = f' ({reader.origin})' if reader.origin else ''
+        raise UserError(f'{folder}: no such folder; set data_dir, or {fetch}{origin}{instead}')
     return reader(data_dir, split)
 
 # %% ../../nbs/03_tasks.ipynb #2c0155a1
