@@ -142,6 +142,8 @@ def _drawing(
 # %% ../nbs/02_datasets.ipynb #6d03b870
 class VideoDataset(Dataset):
     "A dataset of videos, from each of which n frames are taken"
+    lost = None # the videos that are missing, once one was
+
     def __init__(self,
         root, split,   # as for every dataset
         n_frames:int=4 # frames to take from a video
@@ -149,4 +151,9 @@ class VideoDataset(Dataset):
         super().__init__(root, split)
         self.n_frames = n_frames
 
-    def read(self, source): return video_frames(source, self.n_frames)
+    def read(self, source):
+        if source.exists(): return video_frames(source, self.n_frames)
+        videos = {video for video, *_ in self.records}
+        if self.lost is None: self.lost = [video for video in videos if not video.exists()]
+        many = f'{len(self.lost):,} of {len(videos):,} videos are missing'
+        raise UserError(f'{source}: no such file; {many}, fetch them or set skip_bad')
