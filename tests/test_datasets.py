@@ -147,7 +147,7 @@ def test_a_batch_of_python_2(good, tmp_path):
 def test_a_videos_questions_stay_in_one_split(good, tmp_path):
     write_clevrer(tmp_path)
     path = tmp_path/'clevrer/questions/train.json'
-    path.write_text(json.dumps(json.loads(path.read_text())*5))
+    path.write_text(json.dumps([{**scene, 'questions': scene['questions']*5} for scene in json.loads(path.read_text())]))
     train, validation = ({r[0] for r in CLEVRER(tmp_path, s).records} for s in ('train', 'validation'))
     assert train and validation and not train & validation
 

@@ -60,7 +60,7 @@ def test_clevrer_wrong_types_at_every_level(place, wrong, tmp_path):
                'a question': [scene(10000, ask(), wrong)], 'question': [scene(10000, ask(wrong))], 'answer': [scene(10000, ask(answer=wrong))],
                'question_type': [scene(10000, ask(question_type=wrong))]}[place]
     path = clevrer(tmp_path, content)
-    if place == 'question' and wrong == 'x': assert CLEVRER(tmp_path, 'test').label(0) == ('x', 'red')
+    if place == 'question' and wrong in ('x', ''): assert CLEVRER(tmp_path, 'test').label(0) == (wrong, 'red')
     else: assert refused(CLEVRER, tmp_path).startswith(str(path))
 
 @pytest.mark.parametrize('name', ['../train/video_00000-01000/video_00000.mp4', '/video_10000.mp4', 'video_00000.mp4', 'video_15000.mp4', 'video_1.mp4', 'video_10000.mp4\n',
@@ -75,8 +75,7 @@ def test_clevrer_training_videos_have_their_numbers(tmp_path):
 
 @pytest.mark.parametrize('scenes, message', [([], 'no examples'), ([scene() | {'questions': []}], 'no examples'), ([scene(10000, ask(question_type='predictive'))], 'no examples'),
                                              ([scene(), scene(10001), scene()], 'video_10000.mp4: is listed twice'), ('[', 'not a list'), ('['*100_000, 'not a list'),
-                                             ([scene(10000, ask(answer='red\n'))], r"the label 'red\n'"), ([scene(10000, ask('Is it\x07?'))], r"'Is it\x07?' is not a question"),
-                                             ([scene(10000, ask('Is it\u202e?'))], 'is not a question')])
+                                             ([scene(10000, ask(answer='red\n'))], r"the label 'red\n'"), ([scene(10000, ask('Is it\x07?'))], r"'Is it\x07?' is not a line of text")])
 def test_clevrer_refused(scenes, message, tmp_path):
     clevrer(tmp_path, scenes)
     assert message in refused(CLEVRER, tmp_path)
@@ -90,7 +89,7 @@ def test_clevrer_videos_are_in_one_part_and_missing_ones_are_counted(tmp_path):
 
 def test_clevrer_faults(tmp_path, capsys):
     path = clevrer(tmp_path, [scene(10000, ask(), ask('How many are there?', 3)), scene(10001, ask('Is it a cube?', 'no'), ask('What then?', None, 'predictive'))])
-    def plausible(read): return all(answer in CLEVRER.vocabulary and text.isprintable() and '/videos/validation/video_1' in video for video, text, answer in read)
+    def plausible(read): return all(answer in CLEVRER.vocabulary and '/videos/validation/video_1' in video for video, text, answer in read)
     check('CLEVRER, validation.json', lambda: [(str(video), *rest) for video, *rest in CLEVRER(tmp_path, 'test').records], path, np.random.default_rng(0), plausible, capsys)
 
 
@@ -146,7 +145,7 @@ def test_easy_vqa_wrong_types_at_every_level(place, wrong, tmp_path):
     good = ['is it red?', 'yes', 0]
     content = {'all': wrong, 'row': [good, wrong], 'question': [[wrong, 'yes', 0]], 'answer': [['is it?', wrong, 0]], 'image': [['is it?', 'yes', wrong]]}[place]
     path = easy(tmp_path, content)
-    if (place, wrong) in (('question', 'x'), ('image', 7)): assert len(EasyVQA(tmp_path, 'test')) == 1
+    if (place, wrong) in (('question', 'x'), ('question', ''), ('image', 7)): assert len(EasyVQA(tmp_path, 'test')) == 1
     else: assert refused(EasyVQA, tmp_path).startswith(str(path))
 
 @pytest.mark.parametrize('image', ['0', '../../train/images/0', -1, 10**30, 0.0])
@@ -178,7 +177,7 @@ def test_easy_vqa_is_whole():
 
 def test_easy_vqa_faults(tmp_path, capsys):
     path = easy(tmp_path, [['what is the red shape?', 'circle', 0], ['is there a triangle?', 'no', 0], ['what color is it?', 'teal', 1]])
-    def plausible(read): return all(answer in EasyVQA.vocabulary and text.isprintable() and '/test/images/' in image and '..' not in image for image, text, answer in read)
+    def plausible(read): return all(answer in EasyVQA.vocabulary and '/test/images/' in image and '..' not in image for image, text, answer in read)
     check('easy-VQA, questions.json', lambda: [(str(image), *rest) for image, *rest in EasyVQA(tmp_path, 'test').records], path, np.random.default_rng(0), plausible, capsys)
 
 
@@ -199,8 +198,8 @@ def test_tgif_as_it_is(end, header, tmp_path):
 @pytest.mark.parametrize('line, message', [
     (row('../x'), "line 3: '../x.gif' does not name a file"), (row('/etc/x'), 'does not name a file'), (row('a/../../x'), 'does not name a file'), (row('x'*300), 'does not name a file'),
     (row('a\x01'), 'does not name a file'), (row(answer=''), 'line 3: a question without an answer'), (row(answer=' '), 'line 3: a question without'), (row(question=''), 'line 3: a question without'),
-    (row(answer='c\x00at'), r"not in plain text ('c\x00at')"), (row(answer='c\x1bat'), 'not in plain text'), (row(question='is it\u202e ?'), 'not in plain text'), (row(answer='a\u2028b'), 'not in plain text'),
-    (row(answer='a\rb'), 'not in plain text'), ('a\tb', 'line 3 has 2 fields instead of 7'), (row() + '\tx', 'line 3 has 8 fields')])
+    (row(answer='c\x00at'), r"'c\x00at' is not a line of text"), (row(answer='c\x1bat'), 'is not a line of text'), (row(answer='a\u2028b'), 'is not a line of text'),
+    (row(answer='a\rb'), 'is not a line of text'), ('a\tb', 'line 3 has 2 fields instead of 7'), (row() + '\tx', 'line 3 has 8 fields')])
 def test_tgif_refused(line, message, tmp_path):
     tgif(tmp_path, row(), line)
     assert message in refused(TGIFQA, tmp_path)
@@ -256,5 +255,5 @@ def test_without_a_network_no_gif_comes(tmp_path, monkeypatch):
 
 def test_tgif_faults(tmp_path, capsys):
     path = tgif(tmp_path, row(), row('b', 'what color is the car ?', 'red'), row('c', 'how many dogs ?', 'two'))
-    def plausible(read): return all(text.isprintable() and answer.isprintable() and answer.strip() and '/tgif-qa/gifs/' in gif and '..' not in gif.split('/') for gif, text, answer in read)
+    def plausible(read): return all(answer.strip() and '/tgif-qa/gifs/' in gif and '..' not in gif.split('/') for gif, text, answer in read)
     check('TGIF-QA, Test_frameqa_question.csv', lambda: [(str(gif), *rest) for gif, *rest in TGIFQA(tmp_path, 'test').records], path, np.random.default_rng(0), plausible, capsys)
