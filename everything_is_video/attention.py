@@ -131,14 +131,14 @@ def _draw_scales(figure, scales):
     for i, (scale, name) in enumerate(zip(scales, names)):
         axis = figure.add_axes([(.15 + 1.9*i)/wide, .38/high, 1.5/wide, .1/high])
         bar = figure.colorbar(scale, cax=axis, orientation='horizontal')
-        ticks = [0, 1, scale.norm.vmax] if scale.norm.vmax > 1.2 else [0, scale.norm.vmax]
+        ticks = [0, 1, scale.norm.vmax] if scale.norm.vmax > 1.3 else [0, scale.norm.vmax]
         bar.set_ticks(ticks, labels=[f'{tick:.3g}' for tick in ticks], fontsize=6)
         bar.set_label(name, fontsize=7)
 
 def _canvas(lines, width, frame_size, titles):
     "A figure with room for every line, its title and the scales, and an axis for each line"
     import matplotlib.pyplot as plt
-    wide, line = max(width*frame_size, 3.6), frame_size*146/(SIZE + 2)  # inches; a strip is 146 pixels high
+    wide, line = max(width*frame_size, 3.9), frame_size*146/(SIZE + 2)  # inches; a strip is 146 pixels high
     titles = [textwrap.fill(title, int(17*wide)) for title in titles]
     above = [.06 + .14*len(titles[i].splitlines())*(not start) for i, start in lines]
     high = sum(above) + len(lines)*line + .55
