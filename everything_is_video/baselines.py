@@ -25,8 +25,9 @@ from torch import nn
 from torch.nn import functional as F
 from sklearn.linear_model import SGDClassifier
 from .batches import batch_indices
+from .folders import RunFolder
 from .core import (
-    RunFolder, UserError, atomic_write, library, notebook_parameters, read_flags, read_json, write_json)
+    UserError, atomic_write, library, notebook_parameters, read_flags, read_json, write_json)
 from .devices import autocast, device_name, pick_device
 from .frames import SIZE, draw_box, grey, tokenize
 from .generation import save_predictions

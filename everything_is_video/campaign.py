@@ -19,7 +19,8 @@ from dataclasses import asdict
 from fcntl import LOCK_NB, LOCK_SH, flock
 from pathlib import Path
 import torch
-from .core import RunFolder, UserError, from_root, reading
+from .folders import RunFolder
+from .core import UserError, from_root, reading
 from .runs import Config, read_config
 from .tasks import TASKS
 

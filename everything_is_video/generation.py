@@ -11,7 +11,8 @@ import numpy as np
 import torch
 from tqdm import tqdm
 from .batches import Renderer
-from .core import RunFolder, atomic_write, write_json
+from .folders import RunFolder
+from .core import atomic_write, write_json
 from .devices import pick_device
 from .frames import show
 from .model import KVCache, VideoModel

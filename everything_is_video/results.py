@@ -20,7 +20,8 @@ import numpy as np
 import pandas as pd
 from sklearn.metrics import multilabel_confusion_matrix
 from sklearn.preprocessing import MultiLabelBinarizer
-from .core import RunFolder, UserError, atomic_write, reading
+from .folders import RunFolder
+from .core import UserError, atomic_write, reading
 from .frames import show, tokenize
 from .metrics import Predictions, accuracy, bootstrap, box_ious, colour_scores, f1, ssim
 

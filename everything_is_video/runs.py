@@ -22,8 +22,9 @@ from pathlib import Path
 import torch
 from safetensors.torch import load_file
 import everything_is_video
+from .folders import RunFolder, locked
 from .core import (
-    RunFolder, UserError, atomic_write, checked, from_root, locked, notebook_parameters, write_json)
+    UserError, atomic_write, checked, from_root, notebook_parameters, write_json)
 from .devices import pick_device
 from .model import ModelConfig, VideoModel
 from .recipe import PRESETS, Recipe, fit_to_task

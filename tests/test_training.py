@@ -4,9 +4,10 @@ from dataclasses import replace
 from pathlib import Path
 import pytest, torch
 from everything_is_video.command import main
-from everything_is_video.core import RunFolder, UserError, write_json
+from everything_is_video.folders import RunFolder
+from everything_is_video.core import UserError, write_json
 from everything_is_video.generation import predict
-from everything_is_video.samples import make_sample
+from everything_is_video.samples.__init__ import make_sample
 from everything_is_video.training import Trainer, train
 from everything_is_video.runs import opened_run, read_config
 
