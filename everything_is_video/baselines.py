@@ -27,7 +27,8 @@ from sklearn.linear_model import SGDClassifier
 from .batches import batch_indices
 from .folders import RunFolder
 from .core import (
-    UserError, atomic_write, library, notebook_parameters, read_flags, read_json, write_json)
+    UserError, atomic_write, library, notebook_parameters, read_json, write_json)
+from .runs import read_flags
 from .devices import autocast, device_name, pick_device
 from .frames import SIZE, draw_box, grey, tokenize
 from .generation import save_predictions

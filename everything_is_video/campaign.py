@@ -20,7 +20,8 @@ from fcntl import LOCK_NB, LOCK_SH, flock
 from pathlib import Path
 import torch
 from .folders import RunFolder
-from .core import UserError, from_root, reading
+from .core import UserError, reading
+from .runs import from_root
 from .runs import Config, read_config
 from .tasks import TASKS
 

@@ -96,7 +96,8 @@ def check_vocabulary(
         frame = text_frame(word)
         name = f'the answer {ascii(word)}'  # so that look-alikes differ on the screen
         if not frame.any(): raise UserError(f'{name} draws an empty frame: name it otherwise')
-        if draw_text(word, SIZE, MARGIN)[1] < _LEGIBLE: raise UserError(f'{name} is too long to be read from a frame: shorten it')
+        _, size = draw_text(word, SIZE, MARGIN)
+        if size < _LEGIBLE: raise UserError(f'{name} is too long to be read from a frame: shorten it')
         other = drawn.setdefault(frame.tobytes(), word)
         if other != word: raise UserError(f'{name} draws the same frame as {ascii(other)}: rename one')
 

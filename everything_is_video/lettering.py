@@ -100,7 +100,7 @@ def _ink(lines:list, path:str, size:int)->tuple: # x0, y0, x1, y1, in pixels
     "Where the ink of lines of text would fall"
     return _RULER.multiline_textbbox((0, 0), '\n'.join(lines), _font(path, size), spacing=0, align='center')
 
-def _largest(lines:list, path:str, room:int, known:int)->int: # em size in pixels; `known`, if no larger one fits
+def _largest(lines:list, path:str, room:int, known:int)->int: # em size in pixels; `known`, if none fits
     "The largest font size at which the lines fit the room"
     low, high, size = known, 3*room, known + 1
     while high - low > 1:
