@@ -268,7 +268,7 @@ def test_bare_machine(tmp_path):
     ended = finish(tmp_path, 'run', '--steps', '2', env={**os.environ, 'PYTHONPATH': f'{tmp_path}:{REPOSITORY}'})
     assert ended.returncode == 0, ended.stderr
     assert (tmp_path/'run/predictions.npz').exists()
-    for task, said in ('audiomnist', 'sounds: made with librosa'), ('colorization', 'videos: made with av'): # what these need too
+    for task, said in ('audiomnist', 'reading a sound: made with av'), ('colorization', 'videos: made with av'): # what these need too
         ended = finish(tmp_path, task, '--task', task, '--steps', '2', env={**os.environ, 'PYTHONPATH': f'{tmp_path}:{REPOSITORY}'})
         assert ended.returncode == 1 and ended.stderr.startswith(said) and ended.stderr.count('\n') == 1, ended.stderr
 
