@@ -23,7 +23,7 @@ from .devices import device_name, pick_device
 from .folders import RunFolder
 from .frames import SIZE, draw_box, grey
 from .generation import save_predictions
-from .metrics import accuracy, bootstrap, f1, score, write_scores
+from .metrics import accuracy, label_scores, score, trivial_labels, write_scores
 from .networks import Examples, Learner, PCANet, build_vocab, make_network
 from .recipe import learning_rate
 from .runs import Settings, opened_run, provenance, read_flags, read_settings
@@ -158,9 +158,7 @@ def score_answers(
         raise UserError(f'{run.answers}: not there; give the folder of a baseline that answers with labels')
     saved = read_json(run.answers, "a baseline's answers")
     read, wanted = saved['read'], saved['wanted']
-    found = {f'f1_{average}': estimate for average, estimate in f1(read, wanted).items()}
-    found['accuracy'] = bootstrap(accuracy(read, wanted))
-    return write_scores(run, found, len(read))
+    return write_scores(run, label_scores(read, wanted), len(read), trivial_labels(wanted))
 
 # %% ../nbs/13_baselines.ipynb #18a5d855
 def classify(

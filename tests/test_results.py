@@ -7,10 +7,12 @@ import pandas as pd
 import pytest
 from bs4 import BeautifulSoup
 from everything_is_video import ocr
-from everything_is_video.core import RunFolder, UserError, write_json
+from everything_is_video.folders import RunFolder
+from everything_is_video.core import UserError, write_json
 from everything_is_video.frames import text_frame
 from everything_is_video.metrics import load_predictions, score
-from everything_is_video.results import put_table, read_run, read_runs, show_row, table2, to_latex, to_markdown, write_table
+from everything_is_video.results import (
+    put_table, read_run, read_runs, show_row, table2, to_latex, to_markdown, write_table)
 
 ROOT = Path(__file__).parents[1]
 WORDS = 'cat', 'dog', 'ship', 'cat'
