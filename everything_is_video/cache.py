@@ -6,7 +6,10 @@
 __all__ = ['FrameFile', 'Cached']
 
 # %% ../nbs/cache.ipynb #254326e5
-import os, tempfile
+import math
+import os
+import struct
+import zlib
 from pathlib import Path
 import numpy as np
 from tqdm import tqdm
@@ -16,40 +19,47 @@ from .frames import SIZE
 
 # %% ../nbs/cache.ipynb #b2161694
 class FrameFile:
-    "The frames of n examples, then a byte for each that says whether they are there"
+    "A mark for each of n examples, then their frames"
     def __init__(self,
         path,        # its name
         n:int,       # examples
         n_frames:int # frames in each
     ):
         self.path, self.n = Path(path), n
-        self.size = n_frames*3*SIZE*SIZE # bytes in an example's frames
-        total = n*(self.size + 1)
+        self.shape = n_frames, 3, SIZE, SIZE
+        self.size = math.prod(self.shape) # bytes in an example's frames
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
-            if not self.path.exists() or self.path.stat().st_size != total: self._create(total)
+            self.path.touch()
             self.file = open(self.path, 'r+b', buffering=0)
+            self.file.truncate(n*(8 + self.size)) # what is not there yet reads as zeros
         except OSError as error:
             raise UserError(f'{path}: frames cannot be kept there ({error}); choose another folder') from None
-        content = np.asarray(np.memmap(self.file, np.uint8, 'r'))
-        self.frames = content[:n*self.size].reshape(n, n_frames, 3, SIZE, SIZE)
-        self.there = content[n*self.size:]
 
-    def _create(self, total):
-        "The file appears under its name at its full size, empty"
-        with tempfile.NamedTemporaryFile(dir=self.path.parent, prefix='part-', delete=False) as part:
-            part.truncate(total)
-        os.replace(part.name, self.path)
+    def stamps(self)->np.ndarray: # (n,) uint32; 0 where there is none
+        "The stamps of all examples"
+        return np.frombuffer(os.pread(self.file.fileno(), 8*self.n, 0), '<u4')[::2]
 
-    def write(self, i, frames):
-        "Frames, then their byte; that a second process writes the same does no harm"
-        frames = np.ascontiguousarray(frames, np.uint8).reshape(self.frames.shape[1:])
+    def read(self, i, stamp):
+        "An example's frames, or None if they are not there as they were written, with this stamp"
         try:
-            written = os.pwrite(self.file.fileno(), frames, i*self.size)
+            mark = os.pread(self.file.fileno(), 8, 8*i)
+            content = os.pread(self.file.fileno(), self.size, 8*self.n + i*self.size)
+        except OSError: return None
+        if mark != self._mark(stamp, content): return None
+        return np.frombuffer(content, np.uint8).reshape(self.shape)
+
+    def write(self, i, stamp, frames):
+        "Keep an example's frames; that a second process writes the same does no harm"
+        content = np.ascontiguousarray(frames, np.uint8).reshape(self.shape).tobytes()
+        try:
+            written = os.pwrite(self.file.fileno(), content, 8*self.n + i*self.size)
             if written < self.size: raise OSError('the disk is full')
-            os.pwrite(self.file.fileno(), b'\1', self.n*self.size + i)
+            os.pwrite(self.file.fileno(), self._mark(stamp, content), 8*i)
         except OSError as error:
             raise UserError(f'{self.path}: no more frames can be kept ({error}); free some space') from None
+
+    def _mark(self, stamp, content): return struct.pack('<II', stamp, zlib.crc32(content))
 
 # %% ../nbs/cache.ipynb #f104914e
 class Cached:
@@ -63,15 +73,31 @@ class Cached:
         self.name, self.vocabulary, self.n_frames = dataset.name, dataset.vocabulary, dataset.n_frames
         path = Path(folder)/f'{type(dataset).__name__}-{dataset.split}-{dataset.fingerprint()}.frames'
         self.kept = FrameFile(path, len(dataset), self.n_frames)
-        self.index = np.arange(len(dataset)) # which examples there are
-        self.skipped = []                    # what was wrong with the others
+        self.stamps = np.full(len(dataset), -1) # of the files as they are now; -1: not looked at
+        self.index = np.arange(len(dataset))    # which examples there are
+        self.skipped = []                       # what was wrong with the others
         if skip_bad: self._skip()
+
+    def _stamp(self, i):
+        "The stamp of an example's files, looked at once"
+        if self.stamps[i] < 0: self.stamps[i] = self.dataset.stamp(i)
+        return int(self.stamps[i])
+
+    def _frames(self, i):
+        "An example's frames as they were kept, or decoded and kept"
+        stamp = self._stamp(i)
+        frames = self.kept.read(i, stamp)
+        if frames is None:
+            frames = self.dataset.frames(i)
+            self.kept.write(i, stamp, frames)
+        return frames
 
     def _skip(self):
         "Read what is not kept yet, and leave out what cannot be read"
-        missing = np.flatnonzero(self.kept.there == 0)
-        for i in tqdm(missing, desc=f'{self.name}: reading all', mininterval=1):
-            try: self.kept.write(i, self.dataset.frames(i))
+        kept = self.kept.stamps()
+        for i in tqdm(self.index, desc=f'{self.name}: reading all', mininterval=1):
+            try:
+                if kept[i] != self._stamp(i): self._frames(i)
             except UserError as error:
                 self.skipped.append(str(error))
                 self.index[i] = -1
@@ -87,5 +113,4 @@ class Cached:
 
     def __getitem__(self, i):
         i = self.index[i]
-        if not self.kept.there[i]: self.kept.write(i, self.dataset.frames(i))
-        return Example(self.kept.frames[i], *self.dataset.label(i))
+        return Example(self._frames(i), *self.dataset.label(i))

@@ -32,22 +32,25 @@ class ModelConfig:
     spatial_window:int = 3  # a local block sees so many patches across (odd), the patch itself in the middle
     temporal_window:int = 2 # a local block sees so many frames, the present one last
     max_frames:int = 41     # the longest video: 21 + 20 frames in Table 1
-    dropout:float = 0.1     # after the embedding, and after each attention and MLP of a block (section 3.3: all layers but the output layer)
+    dropout:float = 0.1     # after the embedding, attentions and MLPs: all layers but the output layer
 
     def __post_init__(self):
         if self.K % self.heads: raise UserError(f'K={self.K} must be a multiple of heads={self.heads}')
         if SIZE % (self.patch << self.merges):
-            raise UserError(f'patch={self.patch} with merges={self.merges} does not divide frames of {SIZE} pixels')
+            numbers = f'patch={self.patch} with merges={self.merges}'
+            raise UserError(f'{numbers} does not divide frames of {SIZE} pixels')
 
     @property
     def grid(self): return SIZE//self.patch # patches a side, before merging
 
-# %% ../nbs/04_model.ipynb #0aab40e3
+# %% ../nbs/04_model.ipynb #8c44c73d
 class Attention(nn.Module):
     "Multi-head attention's projections; `attend` may also record the weights"
     def __init__(self, c:ModelConfig):
         super().__init__()
-        self.heads, self.qkv, self.out, self.record = c.heads, nn.Linear(c.K, 3*c.K), nn.Linear(c.K, c.K), None
+        self.heads, self.record = c.heads, None
+        self.qkv = nn.Linear(c.K, 3*c.K)
+        self.out = nn.Linear(c.K, c.K)
 
     def project(self,
         x:torch.Tensor # (sequences, length, K)
@@ -57,13 +60,18 @@ class Attention(nn.Module):
     def attend(self, q, k, v, mask=None, causal=False):
         "Softmax attention (sequences, heads, length, d); computed openly only where it is recorded"
         T, S = q.shape[2], k.shape[2]
-        if causal and (self.record is not None or 1 < T < S): mask, causal = time_mask(S)[-T:].to(q.device), False
-        if self.record is None:
-            with torch.autocast('cpu', enabled=False):  # on a CPU the backward pass is slower in bfloat16 than in float32
-                q, k, v = (z.float() if z.device.type == 'cpu' and z.dtype == torch.bfloat16 else z for z in (q, k, v))
-                return F.scaled_dot_product_attention(q, k, v, mask, is_causal=causal and T > 1)
+        if causal and (self.record is not None or 1 < T < S):
+            mask, causal = time_mask(S)[-T:].to(q.device), False
+        if self.record is not None: return self._recorded(q, k, v, mask)
+        with torch.autocast('cpu', enabled=False):  # on a CPU the backward pass is slower in bfloat16
+            if q.device.type == 'cpu' and q.dtype == torch.bfloat16: q, k, v = q.float(), k.float(), v.float()
+            return F.scaled_dot_product_attention(q, k, v, mask, is_causal=causal and T > 1)
+
+    def _recorded(self, q, k, v, mask):
+        "The same, with its weights kept"
         scores = q @ k.mT * q.shape[-1]**-.5
-        weights = (scores if mask is None else scores.masked_fill(~mask, float('-inf'))).softmax(-1)
+        if mask is not None: scores = scores.masked_fill(~mask, float('-inf'))
+        weights = scores.softmax(-1)
         self.record.append(weights.detach())
         return weights @ v
 
@@ -90,7 +98,7 @@ class SpatialAttention(Attention):
         q, k, v = self.project(x.flatten(0, 1))
         return self.out(self.attend(q, k, v, self.mask).transpose(1, 2).reshape(x.shape))
 
-# %% ../nbs/04_model.ipynb #8097100f
+# %% ../nbs/04_model.ipynb #70fdf771
 class TemporalAttention(Attention):
     "Causal attention of each patch to the same patch in earlier frames"
     def __init__(self, c:ModelConfig, window:int=None):
@@ -99,14 +107,15 @@ class TemporalAttention(Attention):
 
     def forward(self,
         x:torch.Tensor, # (B, T, N, K)
-        n:int,          # frames wanted, the last ones
+        n_last:int,     # frames wanted, the last ones
         cache=None      # a KVCache that holds the frames before these
-    )->torch.Tensor: # (B, n, N, K)
+    )->torch.Tensor: # (B, n_last, N, K)
         B, T, N, K = x.shape
         q, k, v = self.project(x.transpose(1, 2).flatten(0, 1))
         if cache is not None: k, v = cache.extend(self, k, v)
-        y = self.attend(q, k, v, causal=True)[:, :, -n:] if self.window is None else self.attend_window(q[:, :, -n:], k, v)
-        return self.out(y.transpose(1, 2).reshape(B, N, n, K).transpose(1, 2))
+        if self.window: y = self.attend_window(q[:, :, -n_last:], k, v)
+        else: y = self.attend(q, k, v, causal=True)[:, :, -n_last:]
+        return self.out(y.transpose(1, 2).reshape(B, N, n_last, K).transpose(1, 2))
 
     def attend_window(self, q, k, v):
         "Each frame sees itself and the window-1 frames before it: one product for each"
@@ -116,11 +125,15 @@ class TemporalAttention(Attention):
         scores = torch.stack([(q*k[:, :, o:o+n]).sum(-1) for o in range(w)], -1)*q.shape[-1]**-.5
         for o in range(missing): scores[:, :, :missing-o, o] = float('-inf')
         weights = scores.softmax(-1)
-        if self.record is not None:
-            full = weights.new_zeros(*weights.shape[:3], n+w-1)
-            for o in range(w): full.diagonal(o, -2, -1).copy_(weights[..., o])
-            self.record.append(full[..., missing:].detach())
+        if self.record is not None: self.record.append(self._as_matrix(weights)[..., missing:].detach())
         return sum(weights[..., o:o+1]*v[:, :, o:o+n] for o in range(w))
+
+    def _as_matrix(self, weights):
+        "Weights of a window, (..., n, window), as weights of all frames, (..., n, n + window-1)"
+        n, w = weights.shape[-2:]
+        full = weights.new_zeros(*weights.shape[:-1], n+w-1)
+        for o in range(w): full.diagonal(o, -2, -1).copy_(weights[..., o])
+        return full
 
 # %% ../nbs/04_model.ipynb #b8c15d7e
 def slow_attention(
@@ -140,7 +153,7 @@ def time_mask(
     back = torch.arange(T)[:, None] - torch.arange(T)[None]
     return (back >= 0) & (back < (window or T))
 
-# %% ../nbs/04_model.ipynb #9580e47e
+# %% ../nbs/04_model.ipynb #4a2c0d8d
 class Block(nn.Module):
     "Causal temporal attention, spatial attention, MLP; a local block has windows, a global one has none"
     def __init__(self, c:ModelConfig, grid:int, local:bool):
@@ -153,10 +166,10 @@ class Block(nn.Module):
 
     def forward(self,
         x:torch.Tensor, # (B, T, N, K)
-        n:int,          # frames wanted, the last ones
+        n_last:int,     # frames wanted, the last ones
         cache=None      # a KVCache that holds the frames before these
-    )->torch.Tensor: # (B, n, N, K)
-        x = x[:, -n:] + self.drop(self.time(self.norm_time(x), n, cache))
+    )->torch.Tensor: # (B, n_last, N, K)
+        x = x[:, -n_last:] + self.drop(self.time(self.norm_time(x), n_last, cache))
         x = x + self.drop(self.space(self.norm_space(x)))
         return x + self.drop(self.mlp(self.norm_mlp(x)))
 
@@ -176,8 +189,8 @@ def to_frames(
 )->torch.Tensor: # (B, T, C, sqrt(N)*p, sqrt(N)*p)
     "The inverse of `to_patches`"
     B, T, N, D = patches.shape
-    g = int(N**.5)
-    return patches.reshape(B, T, g, g, D//p**2, p, p).permute(0, 1, 4, 2, 5, 3, 6).reshape(B, T, D//p**2, g*p, g*p)
+    g, C = int(N**.5), D//p**2
+    return patches.reshape(B, T, g, g, C, p, p).permute(0, 1, 4, 2, 5, 3, 6).reshape(B, T, C, g*p, g*p)
 
 # %% ../nbs/04_model.ipynb #1289d6e9
 class Merge(nn.Module):
@@ -199,10 +212,12 @@ class Unmerge(nn.Module):
         x = to_patches(to_frames(self.linear(x), 2), 1)
         return self.skip(torch.cat([x, kept], -1))
 
-# %% ../nbs/04_model.ipynb #d0ed9f72
+# %% ../nbs/04_model.ipynb #bc1910cc
 class KVCache:
     "The keys and values of every temporal attention for the frames seen so far, in tensors allocated once"
-    def __init__(self, max_frames:int): self.max_frames, self.kept, self.position = max_frames, {}, 0
+    def __init__(self, max_frames:int):
+        self.max_frames, self.position = max_frames, 0
+        self.kept = {}  # attention -> [frames, keys, values]
 
     def extend(self,
         layer, # the attention that asks
@@ -211,56 +226,68 @@ class KVCache:
         if layer not in self.kept:
             self.kept[layer] = [0, *(z.new_empty(*z.shape[:2], self.max_frames, z.shape[3]) for z in (k, v))]
         start, keys, values = self.kept[layer]
-        end = self.kept[layer][0] = start + k.shape[2]
+        end = start + k.shape[2]
         keys[:, :, start:end], values[:, :, start:end] = k, v
+        self.kept[layer][0] = end
         return keys[:, :, :end], values[:, :, :end]
 
-# %% ../nbs/04_model.ipynb #97ae760f
+# %% ../nbs/04_model.ipynb #3d494650
 class VideoModel(nn.Module):
     "The U-shaped space-time transformer that predicts the next frame (section 3.2, Figure 9)"
     def __init__(self, c:ModelConfig=ModelConfig()):
         super().__init__()
         self.config, self.checkpointing = c, False
         grids = [c.grid >> level for level in range(c.merges+1)]
-        local = lambda grid: nn.ModuleList(Block(c, grid, local=True) for _ in range(c.local_blocks))
+        def local(grid): return nn.ModuleList(Block(c, grid, local=True) for _ in range(c.local_blocks))
         self.embed = nn.Linear(3*c.patch**2, c.K)
-        self.pos_space, self.pos_time = nn.Parameter(torch.zeros(c.grid**2, c.K)), nn.Parameter(torch.zeros(c.max_frames, 1, c.K))
+        self.pos_space = nn.Parameter(torch.zeros(c.grid**2, c.K))
+        self.pos_time = nn.Parameter(torch.zeros(c.max_frames, 1, c.K))
         self.drop = nn.Dropout(c.dropout)
-        self.encoder, self.merges = nn.ModuleList(map(local, grids[:-1])), nn.ModuleList(Merge(c.K) for _ in grids[:-1])
+        self.encoder = nn.ModuleList(local(grid) for grid in grids[:-1])
+        self.merges = nn.ModuleList(Merge(c.K) for _ in grids[:-1])
         self.middle = nn.ModuleList(Block(c, grids[-1], local=False) for _ in range(c.global_blocks))
-        self.unmerges, self.decoder = nn.ModuleList(Unmerge(c.K) for _ in grids[:-1]), nn.ModuleList(map(local, grids[-2::-1]))
-        self.norm, self.head = nn.LayerNorm(c.K), nn.Linear(c.K, 3*c.patch**2)
+        self.unmerges = nn.ModuleList(Unmerge(c.K) for _ in grids[:-1])
+        self.decoder = nn.ModuleList(local(grid) for grid in grids[-2::-1])
+        self.norm = nn.LayerNorm(c.K)
+        self.head = nn.Linear(c.K, 3*c.patch**2)
+        self._initialise()
+
+    def _initialise(self):
+        "Xavier for the matrices; dark frames at first, because frames of text are dark"
         for m in self.modules():
-            if isinstance(m, nn.Linear):
-                nn.init.xavier_uniform_(m.weight)
-                nn.init.zeros_(m.bias)
+            if not isinstance(m, nn.Linear): continue
+            nn.init.xavier_uniform_(m.weight)
+            nn.init.zeros_(m.bias)
         for p in (self.pos_space, self.pos_time): nn.init.normal_(p, std=.02)
-        nn.init.constant_(self.head.bias, -2)  # frames of text are dark: start there
+        nn.init.constant_(self.head.bias, -2)
 
     def forward(self,
         frames:torch.Tensor, # (B, T, 3, 64, 64) in [0, 1]
-        n:int=None,          # predictions wanted: of the frames after the last n; None: all T
+        n_last:int=None,     # predictions wanted: of the frames after the last n; None: all T
         cache:KVCache=None   # keys and values of the frames before these
-    )->torch.Tensor: # (B, n, 3, 64, 64) in [0, 1]; the last is the frame after the last one given
+    )->torch.Tensor: # (B, n_last, 3, 64, 64) in [0, 1]; the last is the frame after the last one given
         c, T, start = self.config, frames.shape[1], cache.position if cache else 0
-        if start + T > c.max_frames: raise UserError(f"{start+T} frames are more than the model's max_frames={c.max_frames}")
-        n = n or T
-        give = [min(T, n + i*(c.temporal_window-1)) for i in range(c.merges*c.local_blocks+1)]  # frames a block gives, the last block first
-        x = self.drop(self.embed(to_patches(2*frames - 1, c.patch)) + self.pos_space + self.pos_time[start:start+T])
-        skips = []
+        if start + T > c.max_frames:
+            raise UserError(f"{start+T} frames are more than the model's max_frames={c.max_frames}")
+        give, skips = self._frames_given(T, n_last or T), []
+        x = self.embed(to_patches(2*frames - 1, c.patch))
+        x = self.drop(x + self.pos_space + self.pos_time[start:start+T])
         for blocks, merge in zip(self.encoder, self.merges):
             for block in blocks: x = self._run(block, x, T, cache)
             skips.append(x)
             x = merge(x)
         for block in self.middle[:-1]: x = self._run(block, x, T, cache)
-        x = self._run(self.middle[-1], x, give[-1], cache)
+        x = self._run(self.middle[-1], x, give.pop(), cache)
         for unmerge, blocks in zip(self.unmerges, self.decoder):
             x = unmerge(x, skips.pop()[:, -x.shape[1]:])
-            for block in blocks:
-                give.pop()
-                x = self._run(block, x, give[-1], cache)
+            for block in blocks: x = self._run(block, x, give.pop(), cache)
         if cache: cache.position += T
         return torch.sigmoid(to_frames(self.head(self.norm(x)), c.patch))
+
+    def _frames_given(self, T, n_last):
+        "How many frames the last global block and each decoder block give, the last of them first"
+        c = self.config
+        return [min(T, n_last + i*(c.temporal_window-1)) for i in range(c.merges*c.local_blocks+1)]
 
     def _run(self, block, *args):
         "A block, or a block whose activations are computed again in the backward pass to save memory"
@@ -279,19 +306,25 @@ def recorded_attention(
     finally:
         for m in layers.values(): m.record = None
 
-# %% ../nbs/04_model.ipynb #5b0c7f21
+# %% ../nbs/04_model.ipynb #a3d79ed0
+_PART = re.compile(r'embed|head|(merges|middle|unmerges)\.\d+|(encoder|decoder)\.\d+\.\d+')
+
 def _parts(
     c:ModelConfig,
     n_input:int, # frames given
     n_target:int # frames to predict
-)->dict: # name of each part, in order -> its floating-point operations and the shape (T, N, K) it gives, for one clip
-    "What each part does in training, where only the target frames are decoded"
-    with torch.device('meta'): model, frames = VideoModel(c), torch.empty(1, n_input + n_target - 1, 3, SIZE, SIZE)
-    part, shapes = re.compile(r'embed|head|(merges|middle|unmerges)\.\d+|(encoder|decoder)\.\d+\.\d+'), {}
+)->dict: # name of each part, in order -> its floating-point operations, and the shape (T, N, K) it gives
+    "What each part does with one clip in training, where only the target frames are decoded"
+    with torch.device('meta'):
+        model = VideoModel(c)
+        frames = torch.empty(1, n_input + n_target - 1, 3, SIZE, SIZE)
+    shapes = {}
+    def keep_shape(name): return lambda module, args, out: shapes.update({name: tuple(out.shape[1:])})
     for name, module in model.named_modules():
-        if part.fullmatch(name): module.register_forward_hook(lambda _, args, out, name=name: shapes.update({name: tuple(out.shape[1:])}))
+        if _PART.fullmatch(name): module.register_forward_hook(keep_shape(name))
     with FlopCounterMode(display=False) as counter: model(frames, n_target)
-    return {name: (sum(counter.get_flop_counts()[f'VideoModel.{name}'].values()), shape) for name, shape in shapes.items()}
+    counts = counter.get_flop_counts()
+    return {name: (sum(counts[f'VideoModel.{name}'].values()), shape) for name, shape in shapes.items()}
 
 def flops(
     c:ModelConfig,
@@ -301,17 +334,35 @@ def flops(
     "The operations of matrix products in one clip's forward pass, two for each multiply-add"
     return {name: n for name, (n, _) in _parts(c, n_input, n_target).items()}
 
-# %% ../nbs/04_model.ipynb #7e1f40aa
+# %% ../nbs/04_model.ipynb #9a7dec13
 def _look(
     c:ModelConfig
 )->dict: # kind of part -> its text and its colour
     "How Figure 9 shows each kind of part"
-    local = f'local block\n{c.spatial_window}×{c.spatial_window} patches\n{c.temporal_window} frames', '#a6cee3'
-    return dict(embed=(f'patches {c.patch}×{c.patch}\nlinear\n+ positions', '#e8e8e8'), head=('linear\nsigmoid', '#e8e8e8'), encoder=local, decoder=local,
-                middle=(f'{c.global_blocks} global blocks\nall patches\nall frames so far', '#b2df8a'),
-                merges=('merge\n2×2 patches', '#fdd9a0'), unmerges=('unmerge\n2×2 patches\n+ skip', '#fdd9a0'))
+    window = f'{c.spatial_window}×{c.spatial_window} patches\n{c.temporal_window} frames'
+    local = f'local block\n{window}', '#a6cee3'
+    return dict(
+        embed=(f'patches {c.patch}×{c.patch}\nlinear\n+ positions', '#e8e8e8'),
+        encoder=local,
+        merges=('merge\n2×2 patches', '#fdd9a0'),
+        middle=(f'{c.global_blocks} global blocks\nall patches\nall frames so far', '#b2df8a'),
+        unmerges=('unmerge\n2×2 patches\n+ skip', '#fdd9a0'),
+        decoder=local,
+        head=('linear\nsigmoid', '#e8e8e8'))
 
-# %% ../nbs/04_model.ipynb #1f4c8d27
+# %% ../nbs/04_model.ipynb #09dbf60e
+def _box(axis, x, y, text, color, shape):
+    "A part of Figure 9, with the shape it gives below it"
+    import matplotlib.pyplot as plt
+    axis.add_patch(plt.Rectangle((x-.6, y-.38), 1.2, .76, facecolor=color, edgecolor='black', lw=.8))
+    axis.text(x, y, text, ha='center', va='center', fontsize=8)
+    axis.text(x, y-.44, '×'.join(map(str, shape)), ha='center', va='top', fontsize=8, color='#a00000')
+
+def _arrow(axis, start, end, dy=0., style='-'):
+    "From the right of one part to the left of another"
+    look = dict(arrowstyle='-|>', color='black', shrinkA=0, shrinkB=0, linestyle=style)
+    axis.annotate('', (end[0]-.6, end[1]+dy), (start[0]+.6, start[1]+dy), arrowprops=look)
+
 def draw_model(
     c:ModelConfig,
     n_input:int, # frames given
@@ -320,27 +371,27 @@ def draw_model(
     "Figure 9: the model as its configuration says, with the shapes that flow through it in training"
     import matplotlib.pyplot as plt
     shapes = {name: shape for name, (_, shape) in _parts(c, n_input, n_target).items()}
-    shown = [name for name in shapes if not name.startswith('middle') or name == f'middle.{c.global_blocks-1}']  # one box for all global blocks
-    level = {name: int(math.log2(c.grid**2/shapes[name][1]))//2 for name in shown}
-    place = {name: (1.4*x, -1.5*level[name]) for x, name in enumerate(shown, 1)}
-    figure, axis = plt.subplots(figsize=(1.3*len(shown) + 2.6, 1.5*c.merges + 1.7), layout='constrained', facecolor='white')
-
-    def box(x, y, text, color, shape):
-        axis.add_patch(plt.Rectangle((x-.6, y-.38), 1.2, .76, facecolor=color, edgecolor='black', lw=.8))
-        axis.text(x, y, text, ha='center', va='center', fontsize=8)
-        axis.text(x, y-.44, '×'.join(map(str, shape)), ha='center', va='top', fontsize=8, color='#a00000')
-    def arrow(start, end, dy=0., style='-'):
-        axis.annotate('', (end[0]-.6, end[1]+dy), (start[0]+.6, start[1]+dy), arrowprops=dict(arrowstyle='-|>', color='black', shrinkA=0, shrinkB=0, linestyle=style))
-
-    first, last = (0, 0), (1.4*(len(shown)+1), 0)
-    box(*first, 'the frames\nso far', 'white', (n_input + n_target - 1, 3, SIZE, SIZE))
-    box(*last, 'the frames\nafter them', 'white', (n_target, 3, SIZE, SIZE))
-    for name, (x, y) in place.items(): box(x, y, *_look(c)[name.split('.')[0]], shapes[name])
+    for i in range(c.global_blocks-1): del shapes[f'middle.{i}']  # one box for all global blocks
+    place = {}
+    for x, (name, (_, patches, _)) in enumerate(shapes.items(), 1):
+        merged = int(math.log2(c.grid**2/patches))//2  # how often
+        place[name] = 1.4*x, -1.5*merged
+    size = 1.3*len(shapes) + 2.6, 1.5*c.merges + 1.7
+    figure, axis = plt.subplots(figsize=size, layout='constrained', facecolor='white')
+    first, last = (0, 0), (1.4*(len(shapes)+1), 0)
+    _box(axis, *first, 'the frames\nso far', 'white', (n_input + n_target - 1, 3, SIZE, SIZE))
+    _box(axis, *last, 'the frames\nafter them', 'white', (n_target, 3, SIZE, SIZE))
+    for name, where in place.items(): _box(axis, *where, *_look(c)[name.split('.')[0]], shapes[name])
     path = [first, *place.values(), last]
-    for start, end in zip(path, path[1:]): arrow(start, end)
-    for l in range(c.merges): arrow(place[f'encoder.{l}.{c.local_blocks-1}'], place[f'unmerges.{c.merges-1-l}'], .2, '--')
-    axis.text(-.6, -1.5*c.merges, 'a block: causal attention over time,\nattention over patches, MLP,\neach with a residual path\n', va='center', fontsize=8)
+    for start, end in zip(path, path[1:]): _arrow(axis, start, end)
+    for level in range(c.merges):
+        down, up = place[f'encoder.{level}.{c.local_blocks-1}'], place[f'unmerges.{c.merges-1-level}']
+        _arrow(axis, down, up, .2, '--')
+    about = 'a block: causal attention over time,\nattention over patches, MLP,\neach with a residual path\n'
+    axis.text(-.6, -1.5*c.merges, about, va='center', fontsize=8)
     axis.text(-.6, -1.5*c.merges - .38, 'frames × patches × width', fontsize=8, color='#a00000')
-    axis.axis('off'); axis.set_aspect('equal'); axis.autoscale_view()
+    axis.axis('off')
+    axis.set_aspect('equal')
+    axis.autoscale_view()
     plt.close(figure)
     return figure

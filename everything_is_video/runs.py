@@ -23,7 +23,8 @@ import torch
 from safetensors.torch import load_file
 import everything_is_video
 from .core import (
-    RunFolder, UserError, atomic_write, checked, locked, notebook_parameters, write_json)
+    RunFolder, UserError, atomic_write, checked, from_root, locked, notebook_parameters, write_json)
+from .devices import pick_device
 from .model import ModelConfig, VideoModel
 from .recipe import PRESETS, Recipe, fit_to_task
 from .tasks import TASKS, open_dataset
@@ -44,9 +45,9 @@ class Settings:
     skip_bad:bool = False    # leave out examples whose files cannot be read, and say how many
 
     @property
-    def data(self): return Path(self.data_dir or os.environ.get('EIV_DATA') or 'data').expanduser()
+    def data(self): return from_root(self.data_dir or os.environ.get('EIV_DATA') or 'data')
     @property
-    def run(self): return RunFolder(Path(self.run_dir or f'runs/{self.name}').expanduser())
+    def run(self): return RunFolder(from_root(self.run_dir or f'runs/{self.name}'))
     @property
     def cache(self): return self.run.path.parent/'cache'  # decoded frames, shared by the runs in one folder
 
@@ -63,10 +64,15 @@ class Settings:
 @dataclass(frozen=True)
 class Config(Settings):
     "The settings of a run of ours"
-    preset:str = 'paper'       # a recipe: paper, paper-small, fast, small or tiny
+    preset:str = ''            # paper, paper-small, fast, small or tiny; '': fast on a GPU, small on a CPU
     batch_size:int = 0         # 0: the preset's, else the task's
     resume:bool = True         # continue where a run in run_dir stopped; False: refuse a used run_dir
     checkpointing:bool = False # compute activations again in the backward pass: less memory, a slower step
+
+    def __post_init__(self):
+        if self.preset: return
+        gpu = pick_device(self.device).type == 'cuda'
+        object.__setattr__(self, 'preset', 'fast' if gpu else 'small')
 
     @property
     def name(self): return f'{self.task}-{self.source}-{self.preset}-{self.seed}'

