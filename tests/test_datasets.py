@@ -5,7 +5,7 @@ from zipfile import ZipFile
 import numpy as np
 import pytest
 from PIL import Image
-from everything_is_video.cache import Cached
+from everything_is_video.cache import Cached, fingerprint, stamp
 from everything_is_video.core import UserError
 from everything_is_video.datasets import SPLITS, Dataset
 from everything_is_video.media import save_video
@@ -385,14 +385,14 @@ def test_a_kill_leaves_it_right(tmp_path):
     kept = Cached(Slow(n), tmp_path)
     there = np.flatnonzero(kept.kept.stamps())
     assert 0 < len(there) < n
-    frames = [kept.kept.read(i, kept.dataset.stamp(i)) for i in there]
+    frames = [kept.kept.read(i, stamp(kept.dataset, i)) for i in there]
     assert all(f is None or (f == i % 251).all() for i, f in zip(there, frames)) and sum(f is None for f in frames) <= 3
     assert is_right(kept)
 
 def test_another_run_finds_the_same_file(good):
-    program = f'from everything_is_video.tasks.audiomnist import AudioMNIST; print(AudioMNIST({str(good)!r}, "test").fingerprint())'
+    program = f'from everything_is_video.tasks.audiomnist import AudioMNIST; from everything_is_video.cache import fingerprint; print(fingerprint(AudioMNIST({str(good)!r}, "test")))'
     found = {subprocess.run([sys.executable, '-c', program], env={**os.environ, 'PYTHONHASHSEED': seed}, capture_output=True, text=True).stdout for seed in '123'}
-    assert found == {AudioMNIST(good, 'test').fingerprint() + '\n'}
+    assert found == {fingerprint(AudioMNIST(good, 'test')) + '\n'}
 
 def test_a_changed_file_is_read_again(copy):
     root = copy(AudioMNIST)
@@ -428,7 +428,7 @@ def test_damaged_frames_are_decoded_again(tmp_path, kind):
     for i in range(15):
         damaged(path, kind, np.random.default_rng(i))
         assert is_right(whole) and is_right(Cached(Slow(20), tmp_path))
-        assert all(whole.kept.read(k, whole.dataset.stamp(k)) is not None for k in range(20))
+        assert all(whole.kept.read(k, stamp(whole.dataset, k)) is not None for k in range(20))
 
 def test_a_cut_under_way_does_not_end_the_process(tmp_path):
     program = f"""
@@ -460,27 +460,27 @@ def test_a_reading_error_is_decoded_again(tmp_path, monkeypatch):
     assert is_right(kept)
 
 def test_other_decoders_and_other_code_decode_again(good, monkeypatch):
-    datasets = importlib.import_module('everything_is_video.datasets')
+    cache = importlib.import_module('everything_is_video.cache')
     dataset = AudioMNIST(good, 'test')
-    before = dataset.fingerprint()
+    before = fingerprint(dataset)
     versions = {}
-    monkeypatch.setattr(datasets, 'version', lambda name: versions.get(name, '1.0'))
+    monkeypatch.setattr(cache, 'version', lambda name: versions.get(name, '1.0'))
     found = {before}
     for name in 'none', 'av', 'librosa', 'numpy', 'pillow':
         versions[name] = '2.0'
-        datasets._drawing.cache_clear()
-        found.add(dataset.fingerprint())
+        cache._drawing.cache_clear()
+        found.add(fingerprint(dataset))
     assert len(found) == 6
-    source = datasets.inspect.getsource
+    source = cache.inspect.getsource
     for name in 'everything_is_video.media', 'everything_is_video.frames', 'AudioMNIST', '_SpokenDigits', 'Dataset':
         changed = lambda part: source(part) + (part.__name__ == name)*'\n'
-        monkeypatch.setattr(datasets.inspect, 'getsource', changed)
-        datasets._drawing.cache_clear()
-        found.add(dataset.fingerprint())
+        monkeypatch.setattr(cache.inspect, 'getsource', changed)
+        cache._drawing.cache_clear()
+        found.add(fingerprint(dataset))
     assert len(found) == 11
     monkeypatch.undo()
-    datasets._drawing.cache_clear()
-    assert dataset.fingerprint() == before
+    cache._drawing.cache_clear()
+    assert fingerprint(dataset) == before
 
 def test_a_changed_image_of_many_is_read_again(good, copy):
     root = copy(CIFAR10JPEG)
