@@ -1,10 +1,12 @@
 "Bad input for every reader, and the cache of decoded frames under two processes and a kill"
-import functools, importlib, io, json, multiprocessing, os, pickle, shutil, signal, struct, subprocess, sys, tarfile, threading, time, wave
+import functools, importlib, io, json, multiprocessing, os, pickle, shutil, signal, struct, subprocess, sys, tarfile, threading, time, unicodedata, wave
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from zipfile import ZipFile
 import numpy as np
 import pytest
 from PIL import Image
+import mutations
+from everything_is_video import zips
 from everything_is_video.cache import Cached, fingerprint, stamp
 from everything_is_video.core import UserError
 from everything_is_video.datasets import SPLITS, Dataset
@@ -147,7 +149,7 @@ def test_a_batch_of_python_2(good, tmp_path):
 def test_a_videos_questions_stay_in_one_split(good, tmp_path):
     write_clevrer(tmp_path)
     path = tmp_path/'clevrer/questions/train.json'
-    path.write_text(json.dumps(json.loads(path.read_text())*5))
+    path.write_text(json.dumps([{**scene, 'questions': scene['questions']*5} for scene in json.loads(path.read_text())]))
     train, validation = ({r[0] for r in CLEVRER(tmp_path, s).records} for s in ('train', 'validation'))
     assert train and validation and not train & validation
 
@@ -540,3 +542,23 @@ def test_what_is_no_table(copy, kind):
         with open(path, 'wb') as file: file.truncate(10**9 if kind == 'huge' else 60_000_000)
     with pytest.raises(UserError) as error: SST2(path.parents[1], 'test')
     assert str(path) in str(error.value) and '\n' not in str(error.value) and len(str(error.value)) < 500
+
+
+# faults in bulk (EIV_MUTATIONS says how many)
+
+def test_faulty_tables(copy, capsys):
+    root = copy(SST2)
+    write(root/TABLE, 'sentence\tlabel\n' + ''.join(f'it is {word} , café {i} . \t{i % 2}\n' for i, word in enumerate('dull fine odd new poor good'.split()*5)))
+    def read(): return [(e.text, e.answer) for e in SST2(root, 'test')]
+    def drawn(text): return text.split() and not {unicodedata.category(character) for character in text} & {'Cc', 'Cs', 'Zl', 'Zp'}
+    def plausible(rows): return all(drawn(text) and answer in SST2.vocabulary for text, answer in rows)
+    mutations.check('SST-2', read, root/TABLE, rng, plausible, capsys)
+
+@pytest.mark.parametrize('path', [ZIP, LABELS])
+def test_faulty_zips(path, copy, capsys):
+    root = copy(CIFAR10JPEG)
+    def read():
+        zips._opened.cache_clear()  # two changes may have the same time
+        dataset = CIFAR10JPEG(root, 'test')
+        return [dataset.name, *((e.answer, e.frames.tobytes()) for e in dataset)]
+    mutations.check(path, read, root/path, rng, lambda read: False, capsys)  # everything in it has a checksum

@@ -2,7 +2,6 @@
 import ast, re, subprocess, sys
 from graphlib import TopologicalSorter
 from pathlib import Path
-import nbformat
 import pytest
 
 ROOT = Path(__file__).parents[1]

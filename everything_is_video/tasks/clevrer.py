@@ -8,19 +8,12 @@ __all__ = ['CLEVRER', 'EasyVQA', 'VideoQA']
 # %% ../../nbs/tasks/clevrer.ipynb #0a65f2ba
 import re
 from ..core import UserError, read_json, reading
-from ..datasets import Dataset, VideoDataset, known
+from ..datasets import Dataset, VideoDataset
 from ..media import read_image
+from ..tables import known
 from .base import Task
 
 # %% ../../nbs/tasks/clevrer.ipynb #68cb41e5
-def _asked(
-    question, # as it is written in a file
-    where     # the file and the place in it
-)->str:
-    "Refuse a question that is no line of text"
-    if isinstance(question, str) and question.strip() and question.isprintable(): return question
-    raise UserError(f'{where}: {question!r:.80} is not a question; correct the file or fetch it again')
-
 class CLEVRER(VideoDataset):
     "CLEVRER's descriptive questions; a video's questions stay in one split"
     name, folder = 'CLEVRER', 'clevrer'
@@ -49,7 +42,7 @@ class CLEVRER(VideoDataset):
                 for question in scene['questions']:
                     if question['question_type'] != 'descriptive': continue
                     answer = known(str(question['answer']), self.vocabulary, where)
-                    records.append((video, _asked(question['question'], where), answer))
+                    records.append((video, question['question'], answer))
         self.fill(path, records, [source for source, *_ in records])
 
     def _video(self, part, name):
@@ -64,8 +57,9 @@ class CLEVRER(VideoDataset):
 class EasyVQA(Dataset):
     "easy-VQA: an image of a shape, a question and its answer; an image's questions stay in one split"
     name, folder = 'easy-VQA (stand-in for CLEVRER, images)', 'easy_vqa'
-    origin = 'https://github.com/vzhou842/easy-VQA'
-    official = [(folder, f'{origin}/archive/3b553bb7ff42a868d5f4cbe8c88255d7333c3c31.zip', '')]
+    _address = 'https://github.com/vzhou842/easy-VQA'
+    origin = f'from {_address}'
+    official = [(folder, f'{_address}/archive/3b553bb7ff42a868d5f4cbe8c88255d7333c3c31.zip', '')]
     vocabulary = 'yes no rectangle circle triangle red green blue black gray teal brown yellow'.split()
 
     def __init__(self, root, split):
@@ -83,7 +77,7 @@ class EasyVQA(Dataset):
                 number = type(image) is int and 0 <= image < 10**6
                 if not number: raise ValueError(f'{image!r:.80} is not the number of an image')
                 answer = known(answer, self.vocabulary, where)
-                records.append((folder/f'images/{image}.png', _asked(question, where), answer))
+                records.append((folder/f'images/{image}.png', question, answer))
         self.fill(path, records, [source for source, *_ in records])
 
     def read(self, source): return read_image(source)[None]

@@ -13,10 +13,11 @@ from functools import lru_cache
 from pathlib import Path
 import numpy as np
 from ..core import UserError, reading
-from ..datasets import Dataset, held_out, inside
+from ..datasets import Dataset, held_out
 from ..download import fetch
 from ..frames import SIZE, Clip, draw_box, pad
 from ..media import image_size, read_image
+from ..tables import inside
 from .base import Task, moved
 
 # %% ../../nbs/tasks/lasot.ipynb #46edf934
@@ -103,6 +104,8 @@ def _images(
     return [str(found[number]) for number in sorted(found)]
 
 # %% ../../nbs/tasks/lasot.ipynb #553bed10
+_LISTS = 'groundtruth.txt', 'full_occlusion.txt', 'out_of_view.txt'
+
 @lru_cache(256)
 def read_track(
     folder # a sequence: img/, groundtruth.txt, and in LaSOT full_occlusion.txt and out_of_view.txt
@@ -110,9 +113,9 @@ def read_track(
     "Where a sequence's target is"
     images = _images(folder)
     n = len(images)
-    path = folder/'groundtruth.txt'
+    path, *all_flags = [folder/name for name in _LISTS]
     boxes = _boxes(path, n)
-    for flags in folder/'full_occlusion.txt', folder/'out_of_view.txt':
+    for flags in all_flags:
         if not flags.exists(): continue
         what = 'a line of 0 and 1'
         absent = np.array([number for row in _numbers(flags, what) for number in row])
@@ -162,8 +165,6 @@ class LaSOT(Dataset):
         wanted = self.sequences()
         there = [folder for folder in wanted if folder.is_dir()]
         if len(there) < len(wanted): self.name += f' ({len(there)} of {len(wanted)} sequences)'
-        about = 'groundtruth.txt', 'full_occlusion.txt', 'out_of_view.txt', 'img'
-        self.files = [folder/name for folder in there for name in about]
         every = n_frames if split == 'test' else self.every
         records = []
         for folder in there:
@@ -188,10 +189,15 @@ class LaSOT(Dataset):
         source = self.records[i][0]
         return '', read_track(source[0])[self._window(source)]
 
-    def read(self, source):
+    def opened(self, source):
+        "The first image, whose size counts, the images of the window, and the lists"
         images = _images(source[0])
-        paths = [images[t] for t in self._window(source)]
-        size = image_size(images[0])
+        paths = [images[t] for t in (0, *self._window(source))]
+        return paths + [source[0]/name for name in _LISTS]
+
+    def read(self, source):
+        first, *paths = self.opened(source)[:-len(_LISTS)]
+        size = image_size(first)
         for path in paths:
             if image_size(path) == size: continue
             raise UserError(f'{path}: not {size[0]}×{size[1]} as the first image; make all one size')
@@ -210,7 +216,7 @@ class LaSOT(Dataset):
 class OTB(LaSOT):
     "Six OTB-100 sequences in LaSOT's layout: 1,072 frames for training, 127 for validation, 391 for the test"
     name, folder = 'OTB (stand-in for LaSOT)', 'otb_in_lasot_layout'
-    origin = 'the tracker benchmark OTB-100: one folder for each sequence, as in LaSOT'
+    origin = 'from OTB-100; a folder for each sequence, as in LaSOT'
     every = 4
     official = ()
     split_sequences = {
@@ -224,11 +230,11 @@ class OTB(LaSOT):
 class Tracking(OTB):
     "29 sequences of OTB, VOT, TinyTLP and UAV123: 18 for training, 3 for validation, 8 for the test"
     name, folder = 'OTB/VOT/TLP/UAV123 (stand-in for LaSOT)', 'tracking'
-    origin = ('the tracker benchmarks VOT2015 (bag, ball1), TinyTLP (tlp_…), UAV123 at 10 fps (uav_…) and '
-              'OTB-100 (the others), the long side of each image 128 pixels; six of them as source otb')
+    origin = ('from VOT2015 (bag, ball1), TinyTLP (tlp_), UAV123 at 10 fps (uav_) and OTB-100 (the others), '
+              'each image made 128 pixels long; six are those of the source otb')
     split_sequences = {
-        'train': '''Basketball Car1 Car4 Freeman1 Human3 Jogging-1 Jogging-2 MotorRolling Skiing ball1 Bird2 Surfer
-            Woman tlp_CarChase2 tlp_Mohiniyattam tlp_MotorcycleChase uav_person12_1 uav_wakeboard7'''.split(),
+        'train': '''Basketball Car1 Car4 Freeman1 Human3 Jogging-1 Jogging-2 MotorRolling Skiing ball1
+            Bird2 Surfer Woman tlp_CarChase2 tlp_Mohiniyattam tlp_MotorcycleChase uav_person12_1 uav_wakeboard7'''.split(),
         'validation': 'Diving Jumping Dog'.split(),
         'test': 'DragonBaby Human7 Deer bag tlp_Drone1 uav_boat1 Crossing Vase'.split()}
 

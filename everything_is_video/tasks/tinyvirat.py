@@ -7,8 +7,9 @@ __all__ = ['TinyVIRAT', 'Fight', 'ColourFight', 'VideoClassification', 'Coloriza
 
 # %% ../../nbs/tasks/tinyvirat.ipynb #ab8d3bde
 from ..core import UserError, read_json, reading
-from ..datasets import VideoDataset, inside, known
+from ..datasets import VideoDataset
 from ..frames import Clip, grey, pad
+from ..tables import inside, known
 from .base import Task
 
 # %% ../../nbs/tasks/tinyvirat.ipynb #687dc00b
@@ -57,7 +58,7 @@ class TinyVIRAT(VideoDataset):
 class Fight(TinyVIRAT):
     "Surveillance Camera Fight: is somebody fighting? 230 clips for training and validation, 70 for the test"
     name, folder = 'Surveillance Camera Fight (stand-in for TinyVIRAT)', 'fight_surv'
-    origin = 'https://github.com/seymanurakti/fight-detection-surv-dataset, split by source video'
+    origin = 'from github.com/seymanurakti/fight-detection-surv-dataset, divided by source video'
     official = ()
     vocabulary = ['fight', 'noFight']
 
