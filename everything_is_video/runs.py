@@ -206,11 +206,16 @@ def saved_settings(
     return saved
 
 def _differences(now, then):
-    "Which settings were others, as text"
+    "Which settings were others: name -> how it was and is, as text"
     defaults = flatten(fixed_settings(Config(), Recipe()))
     then = {**defaults, **_DROPPED, **flatten(then)}
     changed = {k: v for k, v in {**flatten(now), **_DROPPED}.items() if then.get(k) != v}
-    return [f'{k} was {then.get(k)!r} and is {v!r}' for k, v in changed.items()]
+    return {k: f'{k} was {then.get(k)!r} and is {v!r}' for k, v in changed.items()}
+
+def _may_go_on(recipe, changed):
+    "Whether a run that differs in its budget alone can be continued: where no schedule depends on the budget"
+    scheduled = getattr(recipe, 'decay', True) or recipe.bce_fraction not in (0, 1)
+    return not scheduled and set(changed) <= {'steps', 'minutes', 'recipe.minutes'}
 
 # %% ../nbs/07_runs.ipynb #aa44133d
 @contextmanager
@@ -226,9 +231,11 @@ def opened_run(
     with locked(run.lock, f'{run}: another process is using this run; wait for it, or set another run_dir'):
         then = saved_settings(run)
         if then:
-            differences = '; '.join(_differences(now, then))
-            if differences:
-                raise UserError(f'{run}: was made with other settings ({differences}); set another run_dir')
+            changed = _differences(now, then)
+            if changed and not _may_go_on(recipe, changed):
+                text = '; '.join(changed.values())
+                raise UserError(f'{run}: was made with other settings ({text}); set another run_dir')
+            if changed: write_json(run.config, now)
             if not getattr(config, 'resume', True):
                 raise UserError(f'{run}: there is a run in it already; set resume, or another run_dir')
         else: write_json(run.config, now)
@@ -355,11 +362,11 @@ def load_model(
 )->VideoModel:
     "The best model of a run"
     run, saved = RunFolder(run), saved_settings(run)
-    recipe = saved.get('recipe') or {}
-    if 'model' not in recipe:
-        raise UserError(f'{run.config}: not there, or not a run of this model; give another folder')
+    try: shape = ModelConfig(**saved['recipe']['model'])
+    except (KeyError, TypeError):
+        raise UserError(f'{run.config}: not there, or not a run of this model; give another folder') from None
     if not run.weights.exists(): raise UserError(f'{run}: no {run.weights.name} in it; train first')
-    model = VideoModel(ModelConfig(**recipe['model'])).to(device)
+    model = VideoModel(shape).to(device)
     try: model.load_state_dict(load_file(run.weights, device=str(device)))
     except Exception as error:
         reason = (str(error) or type(error).__name__).splitlines()[0]
@@ -373,7 +380,7 @@ def load_run(
 )->tuple: # its task, its model, its test set
     "A run that can generate, with what it is to be tried on"
     model, saved = load_model(run, device), saved_settings(run)
-    if saved['task'] not in TASKS:
-        raise UserError(f'{RunFolder(run).config}: {saved["task"]!r} is no task known here')
-    task = TASKS[saved['task']]
-    return task, model, open_dataset(task, saved['source'], Config(data_dir=data_dir).data, 'test')
+    task, source = TASKS.get(saved.get('task')), saved.get('source')
+    if not task or not source:
+        raise UserError(f'{RunFolder(run).config}: names no task and source known here')
+    return task, model, open_dataset(task, source, Config(data_dir=data_dir).data, 'test')
