@@ -138,11 +138,13 @@ def _draw_scales(figure, scales):
 def _canvas(lines, width, frame_size, titles):
     "A figure with room for every line, its title and the scales, and an axis for each line"
     import matplotlib.pyplot as plt
-    wide, line = max(width*frame_size, 3.9), frame_size*146/(SIZE + 2)  # inches; a strip is 146 pixels high
+    wide = max(width*frame_size, 3.9)  # inches; a strip is 146 pixels high
+    line = frame_size*146/(SIZE + 2)
     titles = [textwrap.fill(title, int(17*wide)) for title in titles]
     above = [.06 + .14*len(titles[i].splitlines())*(not start) for i, start in lines]
     high = sum(above) + len(lines)*line + .55
-    figure, y = plt.figure(figsize=(wide, high), facecolor='white'), high
+    figure = plt.figure(figsize=(wide, high), facecolor='white')
+    y = high
     for (i, start), room in zip(lines, above):
         y -= room + line
         axis = figure.add_axes([0, y/high, width*frame_size/wide, line/high])

@@ -103,7 +103,9 @@ def predict_labels(
     indices             # which of them
 )->tuple: # N lists of labels, predicted and true
     "What a baseline answers, and what is right"
-    vocabulary, scores, right = examples.dataset.vocabulary, [], []
+    vocabulary = examples.dataset.vocabulary
+    scores = []
+    right = []
     for some in np.array_split(indices, -(-len(indices)//64)):
         frames, words, truth = examples[some]
         scores.append(learner.scores(frames, words))
@@ -127,7 +129,8 @@ def fit(
     log                # an open file, for a row for each evaluation
 )->dict: # steps, train_seconds and stopped_early
     "Train within the budget, and stop early where nothing is gained"
-    start, writer = time.monotonic(), csv.writer(log)
+    start = time.monotonic()
+    writer = csv.writer(log)
     step, losses, best, waited = 0, [], -1., 0
     chosen = np.linspace(0, len(held_out) - 1, min(_VALIDATE_ON, len(held_out))).astype(int)
     writer.writerow(_LOG_COLUMNS)
@@ -137,7 +140,8 @@ def fit(
         if step and (step % _EVALUATE_EVERY == 0 or progress == 1):
             value = accuracy(*predict_labels(learner, held_out, chosen)).mean()
             writer.writerow((step, round(time.monotonic() - start, 1), np.mean(losses), value, rate))
-            losses, waited = [], 0 if value > best else waited + 1
+            losses = []
+            waited = 0 if value > best else waited + 1
             if value > best: best, model = value, copy.deepcopy(learner.model)
         if step and (progress == 1 or waited == _PATIENCE): break
         rate = learning_rate(recipe, step, progress)
@@ -167,9 +171,12 @@ def classify(
     test     # the test split
 )->dict: # what is known about the training
     "Train a baseline that answers with labels, and keep its answers to the test set"
-    task, run = TASKS[config.task], config.run
+    task = TASKS[config.task]
+    run = config.run
     data = config.source, config.data, 'validation', config.download, config.cache, config.skip_bad
-    held_out, words, n_answers = open_dataset(task, *data), build_vocab(train), len(train.vocabulary)
+    held_out = open_dataset(task, *data)
+    words = build_vocab(train)
+    n_answers = len(train.vocabulary)
     train, held_out, test = (Examples(task, split, words) for split in (train, held_out, test))
     if config.model == 'pcanet':
         frames, *_ = train[np.arange(min(len(train), 300))]
@@ -252,7 +259,8 @@ def complete_frames(
     test   # the test split
 )->dict: # what is known about the training
     "Let a baseline complete the test set's clips, and keep its frames"
-    start, about = time.monotonic(), dict(parameters=0, n_train=0, train_seconds=0.)
+    start = time.monotonic()
+    about = dict(parameters=0, n_train=0, train_seconds=0.)
     if config.model == 'mean-colour':
         complete = partial(add_colour, colour=mean_chroma(train))
         about = dict(parameters=3, n_train=len(train), train_seconds=round(time.monotonic() - start, 1))
@@ -268,7 +276,8 @@ def run_baseline(
     config:BaselineConfig
 )->RunFolder: # the run's folder
     "Train a baseline, predict the test set, score it"
-    task, run = TASKS[config.task], config.run
+    task = TASKS[config.task]
+    run = config.run
     data = config.download, config.cache, config.skip_bad
     train = open_dataset(task, config.source, config.data, 'train', *data)
     test = open_dataset(task, config.source, config.data, 'test', *data)

@@ -67,7 +67,8 @@ class FrameFile:
         n:int,       # examples
         n_frames:int # frames in each
     ):
-        self.path, self.n = Path(path), n
+        self.path = Path(path)
+        self.n = n
         self.shape = n_frames, 3, SIZE, SIZE
         self.size = math.prod(self.shape) # bytes in an example's frames
         try:
@@ -111,7 +112,9 @@ class Cached:
         folder,             # where frames are kept; it can be deleted at any time
         skip_bad:bool=False # read every example now, and leave out those that cannot be read
     ):
-        self.dataset, self.folder, self.skip_bad = dataset, folder, skip_bad
+        self.dataset = dataset
+        self.folder = folder
+        self.skip_bad = skip_bad
         self.name, self.vocabulary, self.n_frames = dataset.name, dataset.vocabulary, dataset.n_frames
         path = Path(folder)/f'{type(dataset).__name__}-{dataset.split}-{fingerprint(dataset)}.frames'
         self.kept = FrameFile(path, len(dataset), self.n_frames)

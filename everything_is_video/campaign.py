@@ -49,7 +49,8 @@ def read_campaign(
     file = from_root(path)
     if not file.is_file():
         raise UserError(f'{path}: no such file; name the file that lists the runs')
-    rows, names = [], set()
+    rows = []
+    names = set()
     with reading(path, 'a list of runs'), open(file, encoding='utf-8-sig', newline='') as opened:
         reader = csv.DictReader(opened, restkey='more', restval=None)
         if tuple(reader.fieldnames or ()) != COLUMNS:
@@ -251,7 +252,9 @@ def campaign(
     only_list:bool=False      # say how the runs are, and do nothing
 )->dict: # name of the run -> done, elsewhere, used, missing, failed or due
     "Execute what is not yet done, in order; a line for each run"
-    rows, folder, states = read_campaign(path), Path(path).parent, {}
+    rows = read_campaign(path)
+    folder = Path(path).parent
+    states = {}
     width = max(len(run_name(row)) for row in rows) + 2
     for row in rows:
         name = run_name(row)

@@ -28,7 +28,8 @@ def generate(
 )->torch.Tensor: # (B, n, 3, 64, 64) in [0, 1]
     "Generate the next n frames, one after the other"
     model.eval()
-    cache, generated = KVCache(frames.shape[1] + n - 1), []
+    cache = KVCache(frames.shape[1] + n - 1)
+    generated = []
     for _ in range(n):
         frames = model(frames, 1, cache).to(frames.dtype)
         generated.append(frames)
@@ -108,8 +109,11 @@ def predict(
     config:Config
 )->RunFolder: # the run's folder, with predictions.npz, samples.png and metrics.json in it
     "Generate the target frames of the test set with a run's best weights, and keep them"
-    task, run, device = TASKS[config.task], config.run, pick_device(config.device)
-    model, render = load_model(run, device), Renderer(device)
+    task = TASKS[config.task]
+    run = config.run
+    device = pick_device(config.device)
+    model = load_model(run, device)
+    render = Renderer(device)
     state = read_checkpoint(run)['state']
     how = config.download, config.cache, config.skip_bad
     test = open_dataset(task, config.source, config.data, 'test', *how)

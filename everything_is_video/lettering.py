@@ -114,7 +114,8 @@ def _largest(lines:list, path:str, room:int, known:int)->int: # em size in pixel
 def _arrange(text:str, room:int)->tuple: # lines, the font's path, em size in pixels
     "The layout of a cleaned text that has the largest letters"
     path = _font_file(text)
-    best, largest = None, 0
+    best = None
+    largest = 0
     for lines in _layouts(text, room):
         size = _largest(lines, path, room, largest)
         if size > largest: best, largest = lines, size

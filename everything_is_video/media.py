@@ -240,7 +240,9 @@ def _decoded(
     "All frames of a video, and an error at the end where some are missing"
     with _container(path, 'a video', kind) as file:
         track = _track(path, file)
-        packets, shown, count = 0, [], 0
+        packets = 0
+        shown = []
+        count = 0
         for packet in file.demux(track):
             packets += packet.size > 0
             if packet.size and not packet.is_discard: shown.append(packet.duration or 0)
@@ -262,8 +264,10 @@ def _evenly(
     n:int        # how many to take
 )->np.ndarray: # (n,) numbers of frames
     "The frames on show in the middle of n equal parts of a video's time"
-    starts, middle = np.array(starts, float), (np.arange(n) + .5)
-    count, times = len(starts), starts - starts[0]
+    starts = np.array(starts, float)
+    middle = np.arange(n) + .5
+    count = len(starts)
+    times = starts - starts[0]
     step = times[-1]/max(count - 1, 1)
     rounding = abs(times - step*np.arange(count)).max()  # times are whole units
     regular = rounding <= 1 and last <= step + 1
@@ -348,7 +352,8 @@ def _mono(
 )->np.ndarray: # (n,) float
     "All samples, each format's full scale as 1, channels averaged"
     resampler = library('av', 'reading a sound').AudioResampler('dblp')
-    parts, count = [np.empty(0)], 0
+    parts = [np.empty(0)]
+    count = 0
     for frame in file.decode(track):
         for part in resampler.resample(frame):
             parts.append(part.to_ndarray().mean(0))

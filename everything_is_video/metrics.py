@@ -143,7 +143,8 @@ def box_ious(
     boxes:np.ndarray        # (N, t, 4) the true x0, y0, x1, y1 in pixels, -1 where the target is absent
 )->tuple: # (N, t) IoU, NaN where the target is absent; the number of frames that lack their box
     "IoU of every frame: the box read in it against the true one"
-    values, missing = np.full(boxes.shape[:2], np.nan), 0
+    values = np.full(boxes.shape[:2], np.nan)
+    missing = 0
     for i, t in np.argwhere((boxes >= 0).all(-1)):
         found = read_box(predictions[i, t])
         missing += found is None
@@ -405,7 +406,8 @@ def write_scores(
     trivial:tuple=None # what an answer that costs nothing is, in words, and its scores
 )->dict: # what metrics.json now says
     "Write `metrics`, their 95 % `intervals`, `n` and the `trivial` answer into a run's metrics.json"
-    run, metrics = RunFolder(run), _means(scores)
+    run = RunFolder(run)
+    metrics = _means(scores)
     estimates = {name: scores[name] for name in metrics if isinstance(scores[name], Estimate)}
     intervals = {name: [round(e.low, 6), round(e.high, 6)] for name, e in estimates.items()}
     result = {**run.read_metrics(), 'n': n, 'metrics': metrics, 'intervals': intervals}

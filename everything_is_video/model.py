@@ -48,7 +48,8 @@ class Attention(nn.Module):
     "Multi-head attention's projections; `attend` may also record the weights"
     def __init__(self, c:ModelConfig):
         super().__init__()
-        self.heads, self.record = c.heads, None
+        self.heads = c.heads
+        self.record = None
         self.qkv = nn.Linear(c.K, 3*c.K)
         self.out = nn.Linear(c.K, c.K)
 
@@ -216,7 +217,8 @@ class Unmerge(nn.Module):
 class KVCache:
     "The keys and values of every temporal attention for the frames seen so far, in tensors allocated once"
     def __init__(self, max_frames:int):
-        self.max_frames, self.position = max_frames, 0
+        self.max_frames = max_frames
+        self.position = 0
         self.kept = {}  # attention -> [frames, keys, values]
 
     def extend(self,
@@ -269,7 +271,8 @@ class VideoModel(nn.Module):
         c, T, start = self.config, frames.shape[1], cache.position if cache else 0
         if start + T > c.max_frames:
             raise UserError(f"{start+T} frames are more than the model's max_frames={c.max_frames}")
-        give, skips = self._frames_given(T, n_last or T), []
+        give = self._frames_given(T, n_last or T)
+        skips = []
         x = self.embed(to_patches(2*frames - 1, c.patch))
         x = self.drop(x + self.pos_space + self.pos_time[start:start+T])
         for blocks, merge in zip(self.encoder, self.merges):
@@ -385,7 +388,8 @@ def draw_model(
     path = [first, *place.values(), last]
     for start, end in zip(path, path[1:]): _arrow(axis, start, end)
     for level in range(c.merges):
-        down, up = place[f'encoder.{level}.{c.local_blocks-1}'], place[f'unmerges.{c.merges-1-level}']
+        down = place[f'encoder.{level}.{c.local_blocks-1}']
+        up = place[f'unmerges.{c.merges-1-level}']
         _arrow(axis, down, up, .2, '--')
     about = 'a block: causal attention over time,\nattention over patches, MLP,\neach with a residual path\n'
     axis.text(-.6, -1.5*c.merges, about, va='center', fontsize=8)

@@ -73,7 +73,8 @@ class Questions(nn.Module):
 
     def _cnn(self, width):
         "Four strided convolutions, then the mean over the frame"
-        channels, layers = (3, 32, 64, 128, width), []
+        channels = (3, 32, 64, 128, width)
+        layers = []
         for a, b in zip(channels, channels[1:]):
             layers += nn.Conv2d(a, b, 3, stride=2, padding=1), nn.BatchNorm2d(b), nn.ReLU()
         return nn.Sequential(*layers, nn.AdaptiveAvgPool2d(1), nn.Flatten())
@@ -195,7 +196,8 @@ class PCANet:
 
     def learn(self, frames, words, right, lr)->float: # the hinge loss before the step; lr is not used
         "One step of the support vector machine"
-        features, loss = self.features(frames[:, 0]), 1.
+        features = self.features(frames[:, 0])
+        loss = 1.
         if hasattr(self.model, 'coef_'):
             signs = 2*right.numpy() - 1
             loss = np.maximum(0, 1 - signs*self.model.decision_function(features)).mean()

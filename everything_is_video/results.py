@@ -91,7 +91,8 @@ def read_runs(
     folder # a folder of run folders
 )->pd.DataFrame: # one row for each scored run, by name; `fault` says why one cannot be read
     "All runs in a folder"
-    folder, rows = Path(folder), []
+    folder = Path(folder)
+    rows = []
     if not folder.is_dir(): raise UserError(f'{folder}: no such folder; give the one that holds the runs')
     for path in sorted(folder.glob('*/metrics.json')):
         try: row = read_run(path.parent)
@@ -196,7 +197,9 @@ def table2(
     runs:pd.DataFrame # as read_runs gives them
 )->pd.DataFrame: # all text
     "Every row of the paper's Table 2 with this project's runs; then runs of other tasks, and broken ones"
-    paper, own, rows = paper_table2(), join_seeds(runs), []
+    paper = paper_table2()
+    own = join_seeds(runs)
+    rows = []
     _add_trivial(own)
     for task, part in paper.groupby('task', sort=False):
         rows += _task_rows(part, [run for run in own if run['task'] == task])
@@ -264,7 +267,9 @@ def put_table(
     text:str  # the table, in Markdown
 ):
     "Replace what stands between the markers"
-    path, begin, end = Path(path), f'<!-- {name} -->', f'<!-- /{name} -->'
+    path = Path(path)
+    begin = f'<!-- {name} -->'
+    end = f'<!-- /{name} -->'
     pattern = re.compile(f'{re.escape(begin)}.*?{re.escape(end)}', re.DOTALL)
     def replace(old): return pattern.sub(lambda _: f'{begin}\n{text.strip()}\n{end}', old)
     with reading(path, 'a page to put a table into'):
@@ -334,7 +339,9 @@ def by_label(
     labels = sorted({label for labels in [*predictions, *targets] for label in labels})
     binary = MultiLabelBinarizer(classes=labels).fit([])
     counts = multilabel_confusion_matrix(binary.transform(targets), binary.transform(predictions))
-    right, missed, extra = counts[:, 1, 1], counts[:, 1, 0], counts[:, 0, 1]
+    right = counts[:, 1, 1]
+    missed = counts[:, 1, 0]
+    extra = counts[:, 0, 1]
     scores = 2*right/(2*right + missed + extra)
     table = pd.DataFrame({'right': right, 'missed': missed, 'extra': extra, 'F1': scores}, labels)
     return table.sort_values('F1', ascending=False, kind='stable')

@@ -91,7 +91,8 @@ class Config(Settings):
         return self.minutes or (math.inf if self.steps else PRESETS[self.preset].minutes)
     @property
     def recipe(self): # the preset's, with this run's budget and the task's sizes
-        preset, task = PRESETS[self.preset], TASKS[self.task]
+        preset = PRESETS[self.preset]
+        task = TASKS[self.task]
         preset = replace(preset, augment=preset.augment*task.augmented)
         return fit_to_task(preset, task, self.batch_size, self.minutes)
 
@@ -167,7 +168,8 @@ def save_changes(
     run # a run's folder
 ):
     "Keep the difference of a changed tree as changes.patch"
-    changes, path = code_version()[1], RunFolder(run)/'changes.patch'
+    path = RunFolder(run)/'changes.patch'
+    changes = code_version()[1]
     if changes: atomic_write(path, lambda part: part.write_text(changes, encoding='utf-8'))
 
 # %% ../nbs/07_runs.ipynb #d53a47a2
@@ -224,7 +226,8 @@ def opened_run(
     recipe # how it is trained
 ):
     "A `with` in which this process alone works on the run; its folder is made, or opened again"
-    run, now = config.run, fixed_settings(config, recipe)
+    run = config.run
+    now = fixed_settings(config, recipe)
     try: run.path.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise UserError(f'{run}: cannot be made ({error.strerror}); set another run_dir') from None
@@ -248,7 +251,8 @@ def save_checkpoint(
     values:dict # what the next step depends on
 ):
     "Write checkpoint.pt; the one before it becomes previous.pt"
-    run, buffer = RunFolder(run), io.BytesIO()
+    run = RunFolder(run)
+    buffer = io.BytesIO()
     torch.save(values, buffer)
     atomic_write(run.checkpoint, lambda part: part.write_bytes(buffer.getbuffer()), keep=run.previous.name)
 
@@ -263,7 +267,8 @@ def read_checkpoint(
     run # the run's folder
 )->dict: # what `save_checkpoint` wrote; None: there is nothing yet
     "The last checkpoint, or the one before it where the last is damaged"
-    run, fault = RunFolder(run), 'missing'
+    run = RunFolder(run)
+    fault = 'missing'
     for path in run.checkpoint, run.previous:
         if not path.exists(): continue
         values, reason = _load(path)
@@ -314,7 +319,8 @@ def add_to_log(
 # %% ../nbs/07_runs.ipynb #1186544e
 def _loss_parts(saved, rows):
     "The log's rows by the loss they were trained with: label -> numbers of the rows"
-    recipe, total = saved.get('recipe') or {}, float(rows[-1]['step'])
+    recipe = saved.get('recipe') or {}
+    total = float(rows[-1]['step'])
     fraction = recipe.get('bce_fraction', 0)
     if not fraction: return {'loss': range(len(rows))}
     seconds = float(rows[-1]['seconds'])
@@ -330,7 +336,8 @@ def learning_curve(
 ): # the matplotlib figure
     "Training loss and validation score over time"
     import matplotlib.pyplot as plt
-    run, saved = RunFolder(run), saved_settings(run)
+    saved = saved_settings(run)
+    run = RunFolder(run)
     rows = run.read_log()
     if not rows: raise UserError(f'{run.log}: no row in it yet; train first')
     minutes = [float(r['seconds'])/60 for r in rows]
@@ -361,7 +368,8 @@ def load_model(
     device='cpu' # where to put the model
 )->VideoModel:
     "The best model of a run"
-    run, saved = RunFolder(run), saved_settings(run)
+    saved = saved_settings(run)
+    run = RunFolder(run)
     try: shape = ModelConfig(**saved['recipe']['model'])
     except (KeyError, TypeError):
         raise UserError(f'{run.config}: not there, or not a run of this model; give another folder') from None
@@ -379,7 +387,8 @@ def load_run(
     device='cpu'     # where to put the model
 )->tuple: # its task, its model, its test set
     "A run that can generate, with what it is to be tried on"
-    model, saved = load_model(run, device), saved_settings(run)
+    model = load_model(run, device)
+    saved = saved_settings(run)
     task, source = TASKS.get(saved.get('task')), saved.get('source')
     if not task or not source:
         raise UserError(f'{RunFolder(run).config}: names no task and source known here')
