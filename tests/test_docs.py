@@ -17,13 +17,13 @@ LOOK = '''Promise.allSettled([...document.images].map(i => i.decode())).then(() 
     pages: [...document.querySelectorAll('#pages a')].map(a => [a.href, a.innerText]),
     pictures: document.images.length, unseen: [...document.images].filter(i => !i.naturalWidth).map(i => i.src.slice(0, 120)),
     text: document.querySelector('main')?.innerText ?? ''}))'''
-CUT = '''(() => {  // what reaches beyond the window, unless it is inside a box that scrolls; and which tables have to be scrolled
+CUT = '''(() => {  // what reaches beyond the window, unless it is inside a box that scrolls; and which tables and texts have to be scrolled
     const scrolls = e => ['auto', 'scroll'].includes(getComputedStyle(e).overflowX)
     const boxed = e => { for (let a = e; a; a = a.parentElement) if (scrolls(a)) return true; return false }
     const shown = [...document.querySelectorAll('body *')].filter(e => getComputedStyle(e).visibility != 'hidden' && e.offsetWidth)
     const out = shown.filter(e => e.getBoundingClientRect().right > document.documentElement.clientWidth + 1 && !boxed(e))
     const hidden = shown.filter(e => getComputedStyle(e).overflowX == 'hidden' && e.scrollWidth > e.clientWidth + 1)
-    const wide = [...document.querySelectorAll('table')].filter(t => { const box = scrolls(t) ? t : t.parentElement; return box.scrollWidth > box.clientWidth + 1 })
+    const wide = [...document.querySelectorAll('table, pre')].filter(t => { const box = scrolls(t) ? t : t.parentElement; return box.scrollWidth > box.clientWidth + 1 })
     const name = e => e.tagName + ': ' + (e.innerText ?? '').slice(0, 40)
     return JSON.stringify({cut: [...out, ...hidden].map(name), wide: wide.map(name),
                            over: document.documentElement.scrollWidth - document.documentElement.clientWidth})})()'''
@@ -159,11 +159,11 @@ def test_no_network_is_needed(pages): assert {n: p['asked'] for n, p in pages.it
 def test_nothing_is_cut_off(pages, width):
     found = {name: page['widths'][width] for name, page in pages.items()}
     assert {name: f['cut'] for name, f in found.items() if f['cut'] or f['over'] > 0} == {}
-    if width > 800: assert found['index.html']['wide'] == [], 'tables that have to be scrolled'
+    if width > 800: assert found['index.html']['wide'] == [], 'tables or commands that have to be scrolled'
 
 @pytest.mark.parametrize('width', WIDTHS)
 def test_nothing_of_the_readme_is_cut_off(tmp_path, browser, width):
-    "README.md in GitHub's style; on a phone a table may be scrolled"
+    "README.md in GitHub's style; on a phone tables and commands may be scrolled"
     readme = (ROOT/'README.md').read_text(encoding='utf-8').replace('src="', f'src="{ROOT.as_uri()}/')
     html = mistune.create_markdown(escape=False, plugins=['table'])(readme)
     page = tmp_path/'readme.html'
@@ -172,7 +172,7 @@ def test_nothing_of_the_readme_is_cut_off(tmp_path, browser, width):
     assert seen['unseen'] == [] and seen['pictures']
     found = seen['widths'][width]
     assert found['cut'] == [] and found['over'] <= 0
-    if width > 800: assert found['wide'] == [], 'tables that have to be scrolled'
+    if width > 800: assert found['wide'] == [], 'tables or commands that have to be scrolled'
 
 def test_api_names_every_exported_function(pages):
     from importlib import import_module
