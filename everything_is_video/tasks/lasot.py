@@ -6,17 +6,15 @@
 __all__ = ['frame_boxes', 'read_track', 'window', 'LaSOT', 'OTB', 'Tracking', 'ObjectTracking']
 
 # %% ../../nbs/tasks/lasot.ipynb #77fb3212
-import os
-import re
 from dataclasses import replace
-from functools import lru_cache
 from pathlib import Path
 import numpy as np
-from ..core import UserError, reading
+from ..core import UserError
 from ..datasets import Dataset, held_out
 from ..download import fetch
 from ..frames import SIZE, Clip, draw_box, pad
 from ..media import image_size, read_image
+from ..sequences import SEQUENCE_FILES, image_names, image_paths, plain_text, read_boxes
 from ..tables import inside
 from .base import Task, moved
 
@@ -35,101 +33,15 @@ def frame_boxes(
     there = (within & (size > 0)).all(1, keepdims=True)
     return np.where(there, np.concatenate([first, last], 1), -1).astype(int)
 
-# %% ../../nbs/tasks/lasot.ipynb #13a17f8f
-def _text(path, what):
-    "A text file from any system, its lines ending in \\n"
-    with reading(path, what):
-        if path.exists() and not path.is_file(): raise ValueError('not a regular file')
-        if path.stat().st_size > 2**24: raise ValueError('over 16 MB')
-        return path.read_text(encoding='utf-8-sig')
-
-def _numbers(
-    path,    # a text file
-    what:str # what it should be, with its article
-)->list: # for each line that is not blank, a list of floats
-    "Numbers separated by commas, or else by tabs or spaces"
-    text = _text(path, what)
-    separator = ',' if ',' in text else None
-    rows = []
-    with reading(path, what):
-        for i, line in enumerate(text.split('\n'), 1):
-            fields = [field.strip() for field in line.split(separator)]
-            if not any(fields): continue
-            if not all(re.fullmatch(r'[-+.0-9eE]+|nan', field, re.IGNORECASE) for field in fields):
-                raise ValueError(f'line {i} is {line[:60]!r}')
-            rows.append([float(field) for field in fields])
-    return rows
-
-# %% ../../nbs/tasks/lasot.ipynb #06aa5351
-def _boxes(
-    path, # groundtruth.txt
-    n:int # images
-)->np.ndarray: # (n, 4) x, y, width, height in pixels; no width or height: the target is absent
-    "A box for each image, checked"
-    what = 'a list of boxes x,y,width,height'
-    rows = _numbers(path, what)
-    with reading(path, what):
-        counts = ' or '.join(str(count) for count in sorted({len(row) for row in rows}))
-        if (len(rows), counts) != (n, '4'):
-            fault = f'{len(rows)} lines of {counts or "no"} numbers for {n} images'
-            raise ValueError(fault + ': these are polygons, not boxes'*(counts == '8'))
-        boxes = np.array(rows).reshape(n, 4)
-        boxes[np.isnan(boxes).all(1) | (boxes[:, 2:] == -1).all(1)] = 0
-        wrong = ~(abs(boxes) < 1e6).all(1) | (boxes[:, 2:] < 0).any(1)
-        if wrong.any(): raise ValueError(f'box {wrong.argmax() + 1} is {rows[wrong.argmax()]}')
-    return boxes
-
-# %% ../../nbs/tasks/lasot.ipynb #ae8b95a1
-def _image_names(folder):
-    "The names of a sequence's images, not checked, in no order"
-    there = (folder/'img').is_dir()
-    names = os.listdir(folder/'img') if there else []
-    return [name for name in names if name[0] != '.' and name.lower().endswith(('.jpg', '.jpeg', '.png'))]
-
-@lru_cache(256)
-def _images(
-    folder # a sequence
-)->list: # paths as texts, in order
-    "The images of a sequence"
-    found = {}
-    for name in sorted(_image_names(folder)):
-        path = folder/'img'/name
-        number = re.match(r'[0-9]{1,9}(?=\.[a-zA-Z]+$)', name)
-        if not number: raise UserError(f'{path}: its name is not a number; rename or remove it')
-        other = found.setdefault(int(number[0]), path)
-        if other != path: raise UserError(f'{path}: has the number of {other.name}; remove one of them')
-    first = min(found, default=0)
-    gap = [number for number in range(first, first + len(found)) if number not in found]
-    if gap: raise UserError(f'{folder}/img: image {gap[0]} is missing between others; fetch them again')
-    return [str(found[number]) for number in sorted(found)]
-
-# %% ../../nbs/tasks/lasot.ipynb #553bed10
-_LISTS = 'groundtruth.txt', 'full_occlusion.txt', 'out_of_view.txt'
-
-@lru_cache(256)
+# %% ../../nbs/tasks/lasot.ipynb #e5c48e6d
 def read_track(
-    folder # a sequence: img/, groundtruth.txt, and in LaSOT full_occlusion.txt and out_of_view.txt
+    folder # a sequence
 )->np.ndarray: # (n, 4) int64 x0, y0, x1, y1 in the frame, or -1
-    "Where a sequence's target is"
-    images = _images(folder)
-    n = len(images)
-    path, *all_flags = [folder/name for name in _LISTS]
-    boxes = _boxes(path, n)
-    for flags in all_flags:
-        if not flags.exists(): continue
-        what = 'a line of 0 and 1'
-        absent = np.array([number for row in _numbers(flags, what) for number in row])
-        with reading(flags, what):
-            if len(absent) != n: raise ValueError(f'{len(absent)} numbers for {n} images')
-            if not np.isin(absent, (0, 1)).all(): raise ValueError('other numbers are in it')
-        boxes[absent == 1] = 0
-    size = np.array(image_size(images[0])) if images else np.ones(2)
-    first, second = np.split(boxes[(boxes[:, 2:] > 0).all(1)], 2, axis=1)
-    corners = ((second > first) & (second <= size)).all() and (first + second > 1.1*size).any()
-    if corners: raise UserError(f'{path}: these look like x0,y0,x1,y1; make them x,y,width,height')
+    "Where a sequence's target is in its frames"
+    boxes, size = read_boxes(folder)
     boxes = frame_boxes(boxes, *size)
     if (boxes >= 0).any(): return boxes
-    raise UserError(f'{path}: the target is in none of its {n} frames; remove the sequence')
+    raise UserError(f'{folder}/groundtruth.txt: the target is in none of its {len(boxes)} frames; remove it')
 
 # %% ../../nbs/tasks/lasot.ipynb #079b8ff8
 def window(
@@ -160,15 +72,15 @@ class LaSOT(Dataset):
     ):
         super().__init__(root, split)
         self.n_frames, self.stride = n_frames, stride
-        _images.cache_clear()  # files may have changed since another dataset read them
-        read_track.cache_clear()
+        image_paths.cache_clear()  # files may have changed since another dataset read them
+        read_boxes.cache_clear()
         wanted = self.sequences()
         there = [folder for folder in wanted if folder.is_dir()]
         if len(there) < len(wanted): self.name += f' ({len(there)} of {len(wanted)} sequences)'
         every = n_frames if split == 'test' else self.every
         records = []
         for folder in there:
-            end = max(len(_image_names(folder)) - stride*(n_frames - 1), 1)
+            end = max(len(image_names(folder)) - stride*(n_frames - 1), 1)
             records += [((folder, start), '', None) for start in range(0, end, every)]
         self.fill(self.root, records)
 
@@ -177,8 +89,8 @@ class LaSOT(Dataset):
         parts = ('testing', 'training') if self.split == 'test' else ('training', 'testing')
         path, other = [self.root/f'{part}_set.txt' for part in parts]
         what = 'a list of sequences'
-        names = list(dict.fromkeys(_text(path, what).split()))
-        both = set(_text(other, what).split()).intersection(names) if other.exists() else ()
+        names = list(dict.fromkeys(plain_text(path, what).split()))
+        both = set(plain_text(other, what).split()).intersection(names) if other.exists() else ()
         if both: raise UserError(f'{path}: {min(both)!r} is in {other.name} too; fetch both again')
         if names and self.split != 'test': names = [names[i] for i in held_out(names, self.split, path)]
         return [inside(self.root, f'{name.rsplit("-", 1)[0]}/{name}', path) for name in names]
@@ -191,12 +103,12 @@ class LaSOT(Dataset):
 
     def opened(self, source):
         "The first image, whose size counts, the images of the window, and the lists"
-        images = _images(source[0])
+        images = image_paths(source[0])
         paths = [images[t] for t in (0, *self._window(source))]
-        return paths + [source[0]/name for name in _LISTS]
+        return paths + [source[0]/name for name in SEQUENCE_FILES]
 
     def read(self, source):
-        first, *paths = self.opened(source)[:-len(_LISTS)]
+        first, *paths = self.opened(source)[:-len(SEQUENCE_FILES)]
         size = image_size(first)
         for path in paths:
             if image_size(path) == size: continue
@@ -207,10 +119,10 @@ class LaSOT(Dataset):
     def download(cls, root):
         "The lists, then a zip for each of the 70 classes"
         super().download(root)
-        lists = [(Path(root)/path).read_text() for path, *_ in cls.official]
-        classes = {name.rsplit('-', 1)[0] for name in ' '.join(lists).split()}
-        for name in sorted(classes):
-            fetch(f'{cls.address}/{name}.zip', Path(root)/cls.folder/name)
+        lists = [Path(root)/path for path, *_ in cls.official]
+        names = ' '.join(plain_text(path, 'a list of sequences') for path in lists).split()
+        for name in sorted({name.rsplit('-', 1)[0] for name in names}):
+            fetch(f'{cls.address}/{name}.zip', inside(Path(root)/cls.folder, name, lists[0]))
 
 # %% ../../nbs/tasks/lasot.ipynb #0e479cd0
 class OTB(LaSOT):
@@ -234,7 +146,8 @@ class Tracking(OTB):
               'each image made 128 pixels long; six are those of the source otb')
     split_sequences = {
         'train': '''Basketball Car1 Car4 Freeman1 Human3 Jogging-1 Jogging-2 MotorRolling Skiing ball1
-            Bird2 Surfer Woman tlp_CarChase2 tlp_Mohiniyattam tlp_MotorcycleChase uav_person12_1 uav_wakeboard7'''.split(),
+            tlp_CarChase2 tlp_Mohiniyattam tlp_MotorcycleChase uav_person12_1 uav_wakeboard7
+            Bird2 Surfer Woman'''.split(),
         'validation': 'Diving Jumping Dog'.split(),
         'test': 'DragonBaby Human7 Deer bag tlp_Drone1 uav_boat1 Crossing Vase'.split()}
 
