@@ -11,7 +11,8 @@ import numpy as np
 import torch
 from tqdm import tqdm
 from .batches import Renderer
-from .core import RunFolder, atomic_write, write_json
+from .folders import RunFolder
+from .core import atomic_write, write_json
 from .devices import pick_device
 from .frames import show
 from .model import KVCache, VideoModel
@@ -52,19 +53,22 @@ def predict_clips(
     task,        # one of TASKS
     dataset,     # its test set
     batch_size:int=64
-): # predicted and true target frames, (N, n_target, 3, 64, 64) uint8; the examples' answers and texts as JSON
+)->dict: # frames, targets, (N, n_target, 3, 64, 64) uint8; examples as JSON; given, of boxes and videos
     "Predict the target frames of every example"
-    predictions, targets, examples = [], [], []
+    found = dict(frames=[], targets=[], examples=[])
+    if task.output in ('boxes', 'video'): found['given'] = []
     for start in tqdm(range(0, len(dataset), batch_size), 'predicting the test set', mininterval=10):
         numbers = range(start, min(start+batch_size, len(dataset)))
         batch = [dataset[i] for i in numbers]
         clips = [task.clip(example) for example in batch]
-        predictions.append(complete(clips))
-        targets.append(np.stack([clip.frames[clip.n_input:] for clip in clips]))
-        for i, example in zip(numbers, batch):
+        found['frames'] += [*complete(clips)]
+        for i, example, clip in zip(numbers, batch, clips):
+            frames = clip.frames
+            found['targets'].append(frames[clip.n_input:])
+            if 'given' in found: found['given'].append(frames[:clip.n_input-1][-task.n_target:])
             about = dict(index=i, answer=example.answer, text=example.text)
-            examples.append(json.dumps(about, default=np.ndarray.tolist))
-    return np.concatenate(predictions), np.concatenate(targets), examples
+            found['examples'].append(json.dumps(about, default=np.ndarray.tolist))
+    return {name: np.stack(values) for name, values in found.items()}
 
 # %% ../nbs/09_generation.ipynb #91e8929e
 def _row(
@@ -87,16 +91,17 @@ def save_predictions(
 ):
     "Predict the test set and write predictions.npz and samples.png"
     run = RunFolder(run)
-    predictions, targets, examples = predict_clips(complete, task, test)
-    meta = json.dumps(dict(task=task.name, output=task.output, vocabulary=test.vocabulary))
+    found = predict_clips(complete, task, test)
+    chosen = np.unique(np.linspace(0, len(test)-1, 6).astype(int))
+    rows = [_row(task.clip(test[i]).frames[:task.n_input], found['frames'][i]) for i in chosen]
+    about = dict(task=task.name, output=task.output, vocabulary=test.vocabulary,
+                 samples=dict(clips=chosen.tolist(), given=rows[0][1]))
+    found |= dict(samples=np.stack([frames for frames, _ in rows]), meta=np.array(json.dumps(about)))
     def write(part):
-        with open(part, 'wb') as file:
-            about = dict(examples=np.array(examples), meta=np.array(meta))
-            np.savez_compressed(file, frames=predictions, targets=targets, **about)
+        with open(part, 'wb') as file: np.savez_compressed(file, **found)
     atomic_write(run.predictions, write)
-    chosen = np.linspace(0, len(test)-1, 6).astype(int)
-    rows = [_row(task.clip(test[i]).frames[:task.n_input], predictions[i]) for i in chosen]
-    atomic_write(run.samples, lambda part: show(rows).savefig(part, dpi=100, format='png'))
+    try: atomic_write(run.samples, lambda part: show(rows).savefig(part, dpi=100, format='png'))
+    except Exception as error: print(f'{run.samples}: not drawn ({error}); the predictions are kept')
 
 # %% ../nbs/09_generation.ipynb #6b108e07
 def predict(

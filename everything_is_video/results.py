@@ -5,10 +5,14 @@
 # %% auto #0
 __all__ = ['COLUMNS', 'paper_table2', 'read_run', 'read_runs', 'join_seeds', 'row_cells', 'table2', 'to_markdown', 'to_latex',
            'write_table', 'put_table', 'show_row', 'confusion', 'most_confused', 'by_label', 'by_length',
-           'iou_by_frame', 'beside_truth', 'show_worst']
+           'iou_by_frame', 'colours', 'show_worst']
 
 # %% ../nbs/11_results.ipynb #581348b2
-import json, re, sys
+import json
+import math
+import re
+import sys
+import unicodedata
 from collections import Counter
 from importlib.resources import files
 from pathlib import Path
@@ -16,122 +20,232 @@ import numpy as np
 import pandas as pd
 from sklearn.metrics import multilabel_confusion_matrix
 from sklearn.preprocessing import MultiLabelBinarizer
-from .core import UserError
+from .folders import RunFolder
+from .core import UserError, atomic_write, reading
 from .frames import show, tokenize
-from .metrics import (
-    Predictions, accuracy, bootstrap, box_ious, cdc, colorfulness, colorfulness_lab, f1, ssim)
-from .tasks import table1
-from .core import write_json, atomic_write
+from .metrics import Predictions, accuracy, bootstrap, box_ious, colour_scores, f1, ssim
 
 # %% ../nbs/11_results.ipynb #2c2eba5e
 COLUMNS = ['PSNR', 'SSIM', 'F1', 'Acc', 'IoU', 'CDC', 'Colorfulness']
 
 def paper_table2()->pd.DataFrame: # 23 rows of text
     "Table 2 as printed; `model` is empty where a row's system cannot be trained here"
-    with (files('everything_is_video')/'paper_table2.csv').open(encoding='utf8') as file:
+    with (files('everything_is_video')/'paper_table2.csv').open(encoding='utf-8') as file:
         return pd.read_csv(file, dtype=str, keep_default_na=False)
 
 # %% ../nbs/11_results.ipynb #b7bda272
+_NEEDED = dict(task=str, dataset=str, preset=str, device=str, seed=int, steps=int, train_seconds=float)
+
+def _about(saved):
+    "What metrics.json says of the run itself; a baseline has a `model`, a scored run its number of clips"
+    needed = dict(_NEEDED)
+    if 'model' in saved: needed['model'] = str
+    if saved.get('metrics'): needed['n'] = int
+    for name, kind in needed.items():
+        value = saved.get(name)
+        if type(value) is not kind and (kind, type(value)) != (float, int):
+            raise ValueError(f'{name} is {value!r} and not of type {kind.__name__}')
+        if kind is not str and not 0 <= float(value) < math.inf: raise ValueError(f'{name} is {value}')
+    return {name: value for name, value in saved.items() if not isinstance(value, dict)}
+
+def _numbers(saved):
+    "The measures of a run, and half their intervals as '± name'"
+    numbers = dict(saved.get('metrics', {}))
+    for name, (low, high) in saved.get('intervals', {}).items():
+        if low > high: raise ValueError(f'the interval of {name} ends before it begins')
+        numbers[f'± {name}'] = (high - low)/2
+    for name, value in numbers.items():
+        if type(value) in (int, float) and math.isfinite(value): continue
+        raise ValueError(f'{name} is {value!r}')
+    return numbers
+
+def _trivial(saved):
+    "What an answer that costs nothing is, and its scores; {}: not measured"
+    return {'answer': saved['answer'], **_numbers(saved)} if saved else {}
+
+def _best_step(run):
+    "The step whose weights were scored; None: there is no log"
+    rows = run.read_log()
+    if not rows: return None
+    with reading(run.log, "a run's log"):
+        score = [name for name in rows[0] if name.startswith('validation_')][0]
+        return int(max(rows, key=lambda row: float(row[score]))['step'])
+
+# %% ../nbs/11_results.ipynb #68e6eeb1
 def read_run(
-    run_dir # a run's folder
+    run # a run's folder
 )->dict: # what metrics.json says, its metrics and half their intervals ('± name') as keys of their own
     "One run, flat"
-    path = Path(run_dir)/'metrics.json'
-    if not path.is_file(): raise UserError(f'{path}: not there; give the folder of a run that has ended')
-    try: saved = json.loads(path.read_text())
-    except ValueError as error: raise UserError(f'{path}: not JSON ({error}); score the run again with evaluate.ipynb') from None
-    plain = {k: v for k, v in saved.items() if not isinstance(v, dict)}
-    halves = {f'± {k}': (high - low)/2 for k, (low, high) in saved.get('intervals', {}).items()}
-    return {'run': Path(run_dir).name, 'model': 'ours', **plain, **saved.get('metrics', {}), **halves, **_beside(path)}
+    run = RunFolder(run)
+    saved = run.read_metrics()
+    if not saved: raise UserError(f'{run.metrics}: not there; give the folder of a run that has ended')
+    with reading(run.metrics, "a run's scores"):
+        row = {**_about(saved), **_numbers(saved), 'trivial': _trivial(saved.get('trivial'))}
+    config = {name: value for name, value in run.read_config().items() if name != 'seed'}
+    row['settings'] = json.dumps(config) if config else ''
+    best = _best_step(run)
+    return {'run': run.name, 'model': 'ours', **row, **({} if best is None else {'best_step': best})}
 
-def _beside(path):
-    "What lies beside a metrics.json: the settings but for the seed, as text, and the step whose weights were scored"
-    config, log, found = path.with_name('config.json'), path.with_name('log.csv'), {'settings': ''}
-    if config.is_file(): found['settings'] = json.dumps({k: v for k, v in json.loads(config.read_text()).items() if k != 'seed'})
-    if log.is_file():
-        rows = pd.read_csv(log)
-        found['best_step'] = rows.step[rows.filter(like='validation_').iloc[:, 0].idxmax()]
-    return found
-
+# %% ../nbs/11_results.ipynb #61010877
 def read_runs(
     folder # a folder of run folders
-)->pd.DataFrame: # one row for each scored run, by name
+)->pd.DataFrame: # one row for each scored run, by name; `fault` says why one cannot be read
     "All runs in a folder"
-    if not Path(folder).is_dir(): raise UserError(f'{folder}: no such folder; give the folder that holds the run folders')
-    runs = [read_run(path.parent) for path in sorted(Path(folder).glob('*/metrics.json'))]
-    return pd.DataFrame([run for run in runs if 'psnr' in run or 'accuracy' in run or 'iou' in run])
+    folder, rows = Path(folder), []
+    if not folder.is_dir(): raise UserError(f'{folder}: no such folder; give the one that holds the runs')
+    for path in sorted(folder.glob('*/metrics.json')):
+        try: row = read_run(path.parent)
+        except UserError as error: row = {'run': path.parent.name, 'fault': str(error)}
+        scored = not row.keys().isdisjoint(('psnr', 'accuracy', 'iou', 'fault'))
+        if scored: rows.append(row)
+        if 'fault' in row: print(f'left out: {row["fault"]}')
+        if not scored: print(f'left out: {path.parent} is not scored yet')
+    return pd.DataFrame(rows)
 
 # %% ../nbs/11_results.ipynb #d39baa59
 def join_seeds(
     runs:pd.DataFrame # as read_runs gives them
 )->list: # one dict for each set of runs, with 'seeds' and 'minutes'
     "One entry for runs that differ in their seed alone"
+    if 'fault' in runs: runs = runs[runs.fault.isna()].drop(columns='fault')
     if runs.empty: return []
-    runs = runs.assign(minutes=[round(s/60, 1 if s < 600 else None) for s in runs.train_seconds])
-    groups = runs.groupby(['task', 'model', 'dataset', 'preset', 'settings', 'device', 'n'], dropna=False)
-    return [{**group.iloc[0], **group.mean(numeric_only=True), 'seeds': sorted(group.seed)} for _, group in groups]
+    minutes = [round(seconds/60, 1 if seconds < 600 else None) for seconds in runs.train_seconds]
+    same = ['task', 'model', 'dataset', 'preset', 'settings', 'device', 'n']
+    entries = []
+    for _, group in runs.assign(minutes=minutes).groupby(same, dropna=False):
+        seeds = sorted(int(seed) for seed in group.seed)
+        entries.append({**group.iloc[0], **group.mean(numeric_only=True), 'seeds': seeds})
+    return entries
 
 # %% ../nbs/11_results.ipynb #09d86c67
+def _text(run, name, digits=1, scale=1):
+    "A measure as mean ± half of the 95 % interval; '' where a run has none"
+    value, half = run.get(name, np.nan), run.get(f'± {name}', np.nan)
+    if np.isnan(value): return ''
+    text = f'{value*scale:.{digits}f}'
+    return text if np.isnan(half) else f'{text} ± {half*scale:.{digits}f}'
+
+def _with(text, more):
+    "A measure, and in brackets what belongs to it, as far as there is any"
+    return f'{text} ({more[0]}{more[1]}{more[2]})' if more[1] else text
+
 def row_cells(
     run:dict # as read_run or join_seeds gives it
 )->dict: # column of Table 2 -> text, '-' where the task has no such measure
     "A run's measures as mean ± half of the 95 % interval"
-    def pm(key, scale=1, digits=1, before='', after=''):
-        value, half = run.get(key), run.get(f'± {key}', np.nan)
-        if value is None or np.isnan(value): return ''
-        return f'{before}{value*scale:.{digits}f}' + (f' ± {half*scale:.{digits}f}' if half == half else '') + after
-    cells = {'PSNR': pm('psnr'), 'SSIM': pm('ssim', 100),
-             'F1': ', '.join(filter(None, [pm('f1_weighted', 100, before='weighted '), pm('f1_micro', 100, before='micro '),
-                                           pm('f1_macro', 100, before='macro* ')])),
-             'Acc': pm('accuracy', 100) + pm('accuracy_nearest', 100, before=' (nearest ', after=')'),
-             'IoU': pm('iou', digits=2) + pm('iou_missing', digits=0, before=' (', after=' frames without a box)'),
-             'CDC': pm('cdc', digits=4), 'Colorfulness': pm('colorfulness') + pm('colorfulness_lab', before=' (Lab ', after=')')}
+    f1s = {name: _text(run, f'f1_{name.strip("*")}', 1, 100) for name in ('weighted', 'micro', 'macro*')}
+    nearest, missing = _text(run, 'accuracy_nearest', 1, 100), _text(run, 'iou_missing', 0)
+    cells = {'PSNR': _text(run, 'psnr'),
+             'SSIM': _text(run, 'ssim', 1, 100),
+             'F1': ', '.join(f'{name} {text}' for name, text in f1s.items() if text),
+             'Acc': _with(_text(run, 'accuracy', 1, 100), ('nearest ', nearest, '')),
+             'IoU': _with(_text(run, 'iou', 2), ('', missing, ' frames without a box')),
+             'CDC': _text(run, 'cdc', 4),
+             'Colorfulness': _with(_text(run, 'colorfulness'), ('Lab ', _text(run, 'colorfulness_lab'), ''))}
     return {column: text or '-' for column, text in cells.items()}
 
+def _trivial_cell(run):
+    "What an answer that costs nothing scores, in one line, without intervals"
+    trivial = {k: v for k, v in run['trivial'].items() if not k.startswith('±') and k != 'iou_missing'}
+    if not trivial: return 'not measured'
+    cells = row_cells(trivial).items()
+    return f'{trivial["answer"]}: ' + ', '.join(f'{column} {text}' for column, text in cells if text != '-')
+
 # %% ../nbs/11_results.ipynb #cb9d426a
+def _spent(run):
+    "The steps and minutes of a run, in words"
+    if not run['train_seconds']: return 'nothing to train'
+    steps, best = run.get('steps', np.nan), run.get('best_step', np.nan)
+    spent = f'{run["minutes"]:g} min'
+    if steps > 0:
+        kept = f' (best: {best:,.0f})' if best < steps else ''
+        spent = f'{steps:,.0f} steps{kept} in {spent}'
+    if run.get('stopped_early') == 1: spent += ' (stopped early)' # only baselines do
+    return spent
+
 def _run_row(
     run:dict # as join_seeds gives it
 )->dict: # column -> text
     "A run as a row of Table 2"
     name = 'this project' if run['model'] == 'ours' else f'{run["model"]}, this project'
-    seeds = ', '.join(map(str, run['seeds']))
-    steps, best = run.get('steps'), run.get('best_step', np.nan)
-    spent = f'{run["minutes"]:g} min' if run['train_seconds'] else 'nothing to train'
-    if steps: spent = f'{steps:,.0f} steps' + (f' (best: {best:,.0f})' if best < steps else '') + ' in ' + spent
-    if run.get('stopped_early') == True: spent += ' (stopped early)' # only baselines do
-    how = f'{run["preset"]}, {spent}, {run["device"]}, seed{"s" if len(run["seeds"]) > 1 else ""} {seeds}, n = {run["n"]:,.0f}'
-    return {'Task': '', 'Dataset': run['dataset'], 'Model': name, **row_cells(run), 'Run': how}
+    seeds = ('seed ' if len(run['seeds']) == 1 else 'seeds ') + ', '.join(map(str, run['seeds']))
+    how = f'{run["preset"]}, {_spent(run)}, {run["device"]}, {seeds}, n = {run["n"]:,.0f}'
+    cells = {**row_cells(run), 'Trivial answer': _trivial_cell(run), 'Run': how}
+    return {'Task': '', 'Dataset': run['dataset'], 'Model': name, **cells}
+
+def _task_rows(part, runs):
+    "The paper's rows of a task, each with the runs of its system; then the runs of other systems"
+    rows = []
+    for _, line in part.iterrows():
+        names = {'Task': line.Task, 'Dataset': line.Dataset, 'Model': line.Model + line.Marks}
+        rows.append({**names, **line[COLUMNS], 'Trivial answer': '-', 'Run': 'reported'})
+        if not line.model: continue
+        same = [_run_row(run) for run in runs if run['model'] == line.model]
+        rows += same or [{'Model': 'this project', 'Run': 'not run'}]
+    return rows + [_run_row(run) for run in runs if run['model'] not in set(part.model)]
+
+_FREE = 'first-box', 'grey'  # baselines that are such an answer
+
+def _add_trivial(runs):
+    "Where it was not measured: the scores of the trivial answer's own run on the same clips"
+    def clips(run): return run['task'], run['dataset'], run['n']
+    free = {clips(run): {**run, 'answer': run['model']} for run in runs if run['model'] in _FREE}
+    for run in runs: run['trivial'] = run['trivial'] or free.get(clips(run), {})
 
 def table2(
     runs:pd.DataFrame # as read_runs gives them
 )->pd.DataFrame: # all text
-    "Every row of the paper's Table 2, with this project's runs below the system they are of, or 'not run'"
-    rows, runs = [], join_seeds(runs)
-    for task, part in paper_table2().groupby('task', sort=False):
-        own = [r for r in runs if r['task'] == task]
-        for _, line in part.iterrows():
-            rows.append({'Task': line.Task, 'Dataset': line.Dataset, 'Model': line.Model + line.Marks, **line[COLUMNS], 'Run': 'reported'})
-            same = [_run_row(r) for r in own if line.model and r['model'] == line.model]
-            if line.model: rows += same or [{'Model': 'this project', 'Run': 'not run'}]
-        rows += [_run_row(r) for r in own if r['model'] not in set(part.model)]
-    return pd.DataFrame(rows).fillna('').rename(columns={c: c + (' ↓' if c == 'CDC' else ' ↑') for c in COLUMNS})
+    "Every row of the paper's Table 2 with this project's runs; then runs of other tasks, and broken ones"
+    paper, own, rows = paper_table2(), join_seeds(runs), []
+    _add_trivial(own)
+    for task, part in paper.groupby('task', sort=False):
+        rows += _task_rows(part, [run for run in own if run['task'] == task])
+    others = [run for run in own if run['task'] not in set(paper.task)]
+    rows += [{**_run_row(run), 'Task': run['task']} for run in others]
+    if 'fault' in runs:
+        broken = runs[runs.fault.notna()]
+        for _, run in broken.iterrows(): rows.append({'Model': run.run, 'Run': f'left out: {run.fault}'})
+    arrows = {column: f'{column} ↓' if column == 'CDC' else f'{column} ↑' for column in COLUMNS}
+    return pd.DataFrame(rows).fillna('').rename(columns=arrows)
 
-# %% ../nbs/11_results.ipynb #d60ca2aa
+# %% ../nbs/11_results.ipynb #5d19ab1e
+def _plain(cell):
+    "Text on one line, without control characters, invisible ones and halves of characters"
+    if not isinstance(cell, str): return cell
+    spaced = ''.join(' ' if c.isspace() else c for c in cell)
+    return ''.join(c for c in spaced if unicodedata.category(c) not in ('Cc', 'Cf', 'Cs'))
+
+def _plain_table(table): return table.map(_plain).rename(columns=_plain)
+
+def _markdown(cell):
+    "A cell's text with nothing in it that Markdown or HTML would act on"
+    text = str(cell).replace('&', '&amp;').replace('<', '&lt;')
+    text = re.sub(r'([\\*|`~$]|(?<![^\W_])_|_(?![^\W_]))', r'\\\1', text) # a_b is only text
+    return re.sub(r'\](?=[(\[:])', r'\]', text) # the end of a link's name
+
 def to_markdown(
     table:pd.DataFrame # of text
 )->str:
     "A table in Markdown"
-    def line(cells): return '| ' + ' | '.join(re.sub(r'([*|])', r'\\\1', str(c)) for c in cells) + ' |\n'
+    table = _plain_table(table)
+    def line(cells): return '| ' + ' | '.join(map(_markdown, cells)) + ' |\n'
     return line(table.columns) + '|' + '---|'*len(table.columns) + '\n' + ''.join(map(line, table.values))
 
 def to_latex(
     table:pd.DataFrame # of text
 )->str:
     "A table in LaTeX, for the booktabs package"
-    text = table.to_latex(index=False, escape=True)
+    text = _plain_table(table).to_latex(index=False, escape=True)
     for sign, command in ('†', r'$^\dagger$'), ('±', r'$\pm$'), ('↑', r'$\uparrow$'), ('↓', r'$\downarrow$'):
         text = text.replace(sign, command)
-    return text
+    return re.sub(r'^([\[*])', r'{\1}', text, flags=re.MULTILINE) # else it would belong to the \\ above it
+
+def _to_csv(table):
+    "A table as CSV; no text in it is a formula to a spreadsheet"
+    def harmless(cell):
+        if not isinstance(cell, str) or re.fullmatch(r'[-+]?([\d.,]*| [\w .,\[\]†]*)', cell): return cell
+        return "'" + cell if cell[0] in '=+-@' else cell
+    return _plain_table(table).map(harmless).to_csv(index=False, lineterminator='\n')
 
 def write_table(
     table:pd.DataFrame, # of text
@@ -140,8 +254,8 @@ def write_table(
 ):
     "Write name.md, name.csv and name.tex"
     Path(folder).mkdir(parents=True, exist_ok=True)
-    for ending, text in ('md', to_markdown(table)), ('csv', table.to_csv(index=False)), ('tex', to_latex(table)):
-        atomic_write(Path(folder)/f'{name}.{ending}', lambda part: part.write_text(text, encoding='utf8'))
+    for ending, text in ('md', to_markdown(table)), ('csv', _to_csv(table)), ('tex', to_latex(table)):
+        atomic_write(Path(folder)/f'{name}.{ending}', lambda part: part.write_text(text, encoding='utf-8'))
 
 # %% ../nbs/11_results.ipynb #f34f5394
 def put_table(
@@ -150,81 +264,97 @@ def put_table(
     text:str  # the table, in Markdown
 ):
     "Replace what stands between the markers"
-    marks, path = (f'<!-- {name} -->', f'<!-- /{name} -->'), Path(path)
-    pattern = re.compile(f'{re.escape(marks[0])}.*?{re.escape(marks[1])}', re.DOTALL)
-    def replace(old): return pattern.sub(lambda _: f'{marks[0]}\n{text.strip()}\n{marks[1]}', old)
-    if not path.is_file(): raise UserError(f'{path}: no such file; give the pages to put the table into, from the folder you are in')
-    whole = path.read_text(encoding='utf8')
-    if not all(m in whole for m in marks): raise UserError(f'{path}: the markers {" and ".join(marks)} are not in it; put them where the table belongs')
-    if path.suffix == '.ipynb':
-        notebook = json.loads(whole)
-        for cell in notebook['cells']: cell['source'] = replace(''.join(cell['source'])).splitlines(keepends=True)
+    path, begin, end = Path(path), f'<!-- {name} -->', f'<!-- /{name} -->'
+    pattern = re.compile(f'{re.escape(begin)}.*?{re.escape(end)}', re.DOTALL)
+    def replace(old): return pattern.sub(lambda _: f'{begin}\n{text.strip()}\n{end}', old)
+    with reading(path, 'a page to put a table into'):
+        whole = path.read_text(encoding='utf-8')
+        notebook = json.loads(whole) if path.suffix == '.ipynb' else None
+    if not pattern.search(whole):
+        raise UserError(f'{path}: the markers {begin} and {end} are not in it; put them around the table')
+    new = replace(whole)
+    if notebook:
+        for cell in notebook['cells']:
+            cell['source'] = replace(''.join(cell['source'])).splitlines(keepends=True)
         new = json.dumps(notebook, sort_keys=True, indent=1, ensure_ascii=False) + '\n'*whole.endswith('\n')
-    else: new = replace(whole)
-    atomic_write(path, lambda part: part.write_text(new, encoding='utf8'))
+    atomic_write(path, lambda part: part.write_text(new, encoding='utf-8'))
 
 # %% ../nbs/11_results.ipynb #95901580
 def show_row(
-    run_dir # a run's folder
+    run # a run's folder
 ):
     "Print a run's row of Table 2 and where its picture is"
-    run = read_run(run_dir)
-    if 'n' not in run: raise UserError(f'{run_dir}: not scored yet; run `papermill nbs/evaluate.ipynb -p run_dir {run_dir}`')
-    row = _run_row(join_seeds(pd.DataFrame([run]))[0])
-    print(f'{run["task"]}: {row["Dataset"]}\n{row["Run"]}')
+    run = RunFolder(run)
+    read = read_run(run)
+    if 'n' not in read:
+        raise UserError(f'{run}: not scored yet; run `papermill nbs/evaluate.ipynb -p run_dir {run}`')
+    row = _run_row(join_seeds(pd.DataFrame([read]))[0])
+    print(_plain(f'{read["task"]}: {row["Dataset"]}'))
+    print(_plain(row['Run']))
     names = {'PSNR': 'PSNR (dB)', 'SSIM': 'SSIM (%)', 'F1': 'F1 (%)', 'Acc': 'accuracy (%)'}
     for column in COLUMNS:
         if row[column] != '-': print(f'  {names.get(column, column):<13} {row[column]}')
-    if (picture := Path(run_dir)/'samples.png').is_file(): print(f'  {"predictions":<13} {picture}')
+    print(_plain(f'  {"trivial":<13} {row["Trivial answer"]}'))
+    if run.samples.is_file(): print(f'  {"predictions":<13} {run.samples}')
 
 # %% ../nbs/11_results.ipynb #ac0f4729
+def _pairs(predictions, targets):
+    "The true label and the one read, of each clip; no answer is '(nothing)'"
+    return [(t[0], p[0] if p else '(nothing)') for p, t in zip(predictions, targets, strict=True)]
+
 def confusion(
-    read:list,   # N lists of at most one label, as read
-    wanted:list, # N lists of one label, the truth
-    most:int=20  # show the labels that occur most often
-)->pd.DataFrame: # square: a row for each true label, a column for each label read; '(nothing)' is the label of no answer
+    predictions:list, # N lists of at most one label
+    targets:list,     # N lists of one label
+    most:int=20       # show the labels that occur most often
+)->pd.DataFrame: # square: a row for each true label, a column for each label read
     "How often each label is read for each"
-    pairs = [(w[0], r[0] if r else '(nothing)') for r, w in zip(read, wanted, strict=True)]
-    often = Counter(label for pair in pairs for label in pair)
+    counts = Counter(_pairs(predictions, targets))
+    often = Counter(label for pair in counts.elements() for label in pair)
     labels = sorted(sorted(often), key=often.get, reverse=True)[:most]
-    counts = Counter(pairs)
-    return pd.DataFrame([[counts[w, r] for r in sorted(labels)] for w in sorted(labels)], sorted(labels), sorted(labels))
+    labels = sorted(labels)
+    return pd.DataFrame([[counts[row, column] for column in labels] for row in labels], labels, labels)
 
 # %% ../nbs/11_results.ipynb #92c00f99
 def most_confused(
-    read:list,   # N lists of at most one label, as read
-    wanted:list, # N lists of one label, the truth
-    n:int=5      # how many pairs
+    predictions:list, # N lists of at most one label
+    targets:list,     # N lists of one label
+    n:int=5           # how many pairs
 )->pd.DataFrame: # wanted, read, times
     "The most frequent wrong answers"
-    wrong = Counter((w[0], r[0] if r else '(nothing)') for r, w in zip(read, wanted, strict=True) if r != w)
+    wrong = Counter((wanted, read) for wanted, read in _pairs(predictions, targets) if wanted != read)
     ranked = sorted(wrong, key=lambda pair: (-wrong[pair], pair))[:n]
     return pd.DataFrame([(*pair, wrong[pair]) for pair in ranked], columns=['wanted', 'read', 'times'])
 
 # %% ../nbs/11_results.ipynb #fe3d16dd
 def by_label(
-    read:list,  # N lists of labels, as read
-    wanted:list # N lists of labels, the truth
+    predictions:list, # N lists of labels
+    targets:list      # N lists of labels
 )->pd.DataFrame: # a row for each label
     "How often each label is right, missed, and read where it does not belong; and its F1"
-    labels = sorted({label for lists in (read, wanted) for labels in lists for label in labels})
+    labels = sorted({label for labels in [*predictions, *targets] for label in labels})
     binary = MultiLabelBinarizer(classes=labels).fit([])
-    (_, extra), (missed, right) = multilabel_confusion_matrix(binary.transform(wanted), binary.transform(read)).transpose(1, 2, 0)
-    table = pd.DataFrame({'right': right, 'missed': missed, 'extra': extra, 'F1': 2*right/(2*right + missed + extra)}, labels)
+    counts = multilabel_confusion_matrix(binary.transform(targets), binary.transform(predictions))
+    right, missed, extra = counts[:, 1, 1], counts[:, 1, 0], counts[:, 0, 1]
+    scores = 2*right/(2*right + missed + extra)
+    table = pd.DataFrame({'right': right, 'missed': missed, 'extra': extra, 'F1': scores}, labels)
     return table.sort_values('F1', ascending=False, kind='stable')
 
 # %% ../nbs/11_results.ipynb #e21bbbfe
 def by_length(
-    p:Predictions, # of a task with a text in its input
-    read:list,     # N lists of labels, as read
-    most:int=20    # the tokens that fit into the input
+    p:Predictions,    # of a task with a text in its input
+    predictions:list, # N lists of labels, as read
+    most:int=20       # the tokens that fit into the input
 )->pd.DataFrame: # three rows: all clips, those with at most so many tokens, those with more
     "Scores of short and long inputs"
-    short = np.array([len(tokenize(e['text'])) <= most for e in p.examples])
+    short = np.array([len(tokenize(example['text'])) <= most for example in p.examples])
+    parts = {'all': short | ~short, f'at most {most} tokens': short, f'more than {most} tokens': ~short}
     rows = {}
-    for name, which in ('all', np.ones_like(short)), (f'at most {most} tokens', short), (f'more than {most} tokens', ~short):
-        r, w = ([labels for labels, keep in zip(lists, which) if keep] for lists in (read, p.wanted))
-        if r: rows[name] = {'n': len(r), 'accuracy': bootstrap(accuracy(r, w)), **{f'F1 {k}': v for k, v in f1(r, w).items()}}
+    for name, part in parts.items():
+        chosen = np.flatnonzero(part)
+        if not len(chosen): continue
+        read, targets = [predictions[i] for i in chosen], [p.labels[i] for i in chosen]
+        f1s = {f'F1 {average}': value for average, value in f1(read, targets).items()}
+        rows[name] = {'n': len(chosen), 'accuracy': bootstrap(accuracy(read, targets)), **f1s}
     return pd.DataFrame(rows).T
 
 # %% ../nbs/11_results.ipynb #43ed4111
@@ -236,32 +366,30 @@ def iou_by_frame(
     return pd.DataFrame(values, columns=range(1, values.shape[1] + 1)).mean().rename('IoU')
 
 # %% ../nbs/11_results.ipynb #8ef19e47
-def beside_truth(
+def colours(
     p:Predictions # of videos
 )->pd.DataFrame: # two rows
     "Colour measures of the generated frames and of the true ones"
-    measures = cdc, colorfulness, colorfulness_lab
-    return pd.DataFrame({name: {f.__name__: bootstrap([f(clip) for clip in frames]) for f in measures}
-                         for name, frames in (('generated', p.frames), ('true', p.targets))}).T
+    return pd.DataFrame({'generated': colour_scores(p.frames), 'true': colour_scores(p.targets)}).T
 
 # %% ../nbs/11_results.ipynb #5949b801
 def show_worst(
     p:Predictions,
-    read:list=None, # N lists of labels, as read; None: the task has no text
-    n:int=6         # how many clips
+    predictions:list=None, # N lists of labels, as read; None: the task has no text
+    n:int=6                # how many clips
 ): # the matplotlib figure, or None if there is no such clip
     "The worst clips: true frames | generated frames"
-    wrong = ~accuracy(read, p.wanted) if read else np.ones(len(p.frames), bool)
+    wrong = ~accuracy(predictions, p.labels) if predictions else np.ones(len(p.frames), bool)
     worst = [i for i in np.argsort(ssim(p.frames, p.targets)) if wrong[i]][:n]
-    titles = [f'clip {p.examples[i]["index"]}' + (f': wanted {", ".join(p.wanted[i])}, read {", ".join(read[i]) or "nothing"}' if read else '') for i in worst]
-    some = np.unique(np.linspace(0, p.targets.shape[1] - 1, 6).astype(int))   # of long clips, six frames
-    rows = [(np.concatenate([p.targets[i, some], p.frames[i, some]]), len(some)) for i in worst]
-    if not rows: return None
-    figure = show(rows, titles=titles, frame_size=.8)
+    if not worst: return None
+    few = np.unique(np.linspace(0, p.targets.shape[1] - 1, 6).astype(int))   # of long clips, six frames
+    rows = [(np.concatenate([p.targets[i, few], p.frames[i, few]]), len(few)) for i in worst]
+    figure = show(rows, titles=[p.title(i, predictions) for i in worst], frame_size=.8)
     figure.set_figwidth(max(figure.get_figwidth(), 6))   # room for the titles
     return figure
 
 # %% ../nbs/11_results.ipynb #f84db4cb
 if __name__ == '__main__' and '__file__' in globals():
+    sys.stdout.reconfigure(errors='replace') # a terminal that has no ±
     try: show_row(*sys.argv[1:2] or ['.'])
     except UserError as error: sys.exit(str(error))

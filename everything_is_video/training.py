@@ -16,10 +16,11 @@ import torch
 from safetensors.torch import save
 from tqdm import tqdm
 from .batches import Renderer, batch_indices
-from .core import RunFolder, UserError, atomic_write
-from everything_is_video.devices import (
-    all_reduce_max, all_reduce_mean, autocast, device_name, pick_device, rank, rank_zero_first, world_size,
-    wrap_model)
+from .folders import RunFolder
+from .core import UserError, atomic_write
+from .devices import autocast, device_name, enough_memory, pick_device
+from .devices import (
+    all_reduce_max, all_reduce_mean, rank, rank_zero_first, world_size, wrap_model)
 from .loss import ssim
 from .model import VideoModel
 from .recipe import Recipe, learning_rate, make_optimizers, training_loss
@@ -212,13 +213,15 @@ class Trainer:
         state, stop, bar = self.state, 0, Progress(self.progress)
         start = time.monotonic() - state['seconds']
         every = 20 if self.device.type == 'cuda' else 1  # steps between looks at the loss
-        with stop_requests() as asked:
+        with stop_requests() as asked, enough_memory(self.recipe.batch_size):
             while self.progress < 1 and not stop:
                 self.step()
                 state['seconds'], stop = all_reduce_max(time.monotonic() - start, len(asked))
                 due = stop or self.progress == 1 or state['step'] % self.recipe.validate_every == 0
                 if due or state['step'] % every == 0: self.look()
-                if due and rank() == 0: self.validate_and_save()
+                if due:
+                    with rank_zero_first():
+                        if rank() == 0: self.validate_and_save()
                 bar(self.progress, state['step'], self.loss, state['ssim'], self.rate, due)
                 if due: self.losses, self.since = [], time.monotonic()
         bar.bar.close()

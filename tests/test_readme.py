@@ -1,13 +1,36 @@
-"The script that the README shows works as it stands; here with a budget of two steps instead of its minute"
-import os, re, subprocess, sys
+"The README: its script works as it is, its table is that of the runs, and every notebook is in its list"
+import os, re, runpy, subprocess, sys
 from pathlib import Path
+import pytest
 
 ROOT = Path(__file__).parents[1]
 
 def test_add_a_task(tmp_path):
+    "Here with a budget of two steps instead of its minute"
     script, = re.findall(r'```python\n(.*?)```', (ROOT/'README.md').read_text(encoding='utf-8'), re.DOTALL)
     assert script.count('minutes=1)') == 1
     (tmp_path/'parity.py').write_text(script.replace('minutes=1)', 'steps=2)'), encoding='utf-8')
-    done = subprocess.run([sys.executable, 'parity.py'], cwd=tmp_path, capture_output=True, text=True, env={**os.environ, 'PYTHONPATH': str(ROOT)})
+    done = subprocess.run([sys.executable, 'parity.py'], cwd=tmp_path, capture_output=True, text=True,
+                          env={**os.environ, 'PYTHONPATH': str(ROOT)})
     assert done.returncode == 0, done.stderr
     assert "'accuracy'" in done.stdout and (tmp_path/'runs'/'parity-official-tiny-0'/'predictions.npz').is_file()
+
+def readme(): return (ROOT/'README.md').read_text(encoding='utf-8')
+
+def test_the_table_is_that_of_the_committed_runs(tmp_path):
+    known = subprocess.run(['git', '-C', ROOT, 'ls-files', 'runs/*/metrics.json'], capture_output=True, text=True).stdout.split()
+    runs = {Path(name).parent.name for name in known if name.count('/') == 2}
+    if runs != {p.parent.name for p in ROOT.glob('runs/*/metrics.json')} - {'demo'}:
+        pytest.skip('other runs than the committed ones are in runs/')
+    script = runpy.run_path(str(ROOT/'.ci'/'summary'))
+    written, = re.findall(r'<!-- summary -->\n(.*?)\n<!-- /summary -->', readme(), re.DOTALL)
+    assert written == script['summary']().strip(), 'run `make table2`'
+    assert written.count('\n') == 9  # a head, a rule, and the eight tasks
+
+def test_every_notebook_is_listed():
+    "Dataset rooms and samples, too: in the three parts of the reading list"
+    notebooks = {p.relative_to(ROOT).as_posix() for p in (ROOT/'nbs').rglob('*.ipynb') if '.ipynb_checkpoints' not in p.parts}
+    known = subprocess.run(['git', '-C', ROOT, 'ls-files', 'nbs/*.ipynb'], capture_output=True, text=True).stdout.split()
+    notebooks &= set(known) or notebooks
+    listed = re.findall(r'\]\((nbs/[^)]+\.ipynb)\)', readme().split('## The notebooks')[1])
+    assert sorted(listed) == sorted(set(listed)) and set(listed) == notebooks - {'nbs/index.ipynb'}

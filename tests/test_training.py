@@ -1,13 +1,21 @@
-"Wrong inputs to a run: each ends in one line that says what to do, and leaves nothing behind."
-import json, os, resource, signal, subprocess, sys, time
+"A training that is given wrong inputs, stopped, killed, continued, or run by two processes"
+import json, os, resource, signal, socket, subprocess, sys, time
+from dataclasses import replace
 from pathlib import Path
 import pytest, torch
+from everything_is_video.command import main
+from everything_is_video.folders import RunFolder
+from everything_is_video.core import UserError, write_json
 from everything_is_video.generation import predict
 from everything_is_video.samples.__init__ import make_sample
-from everything_is_video.training import Trainer, main
-from everything_is_video.runs import read_config
+from everything_is_video.training import Trainer, train
+from everything_is_video.runs import opened_run, read_config
 
 REPOSITORY = Path(__file__).parents[1]
+
+def short(folder, name, **more):
+    "The settings of a short run"
+    return read_config(dict(source='sample-100', preset='tiny', device='cpu', data_dir=str(folder), run_dir=str(folder/name)) | more)
 
 def refused(capsys, *arguments):
     "The one line a run ends with"
@@ -82,18 +90,54 @@ def interrupt(folder, name, what, checkpoints=1):
     process.send_signal(what)
     return process.communicate()[0], process.returncode
 
+def test_old_run_folder(whole):
+    "A run that the version before began, with its names for the settings, ends with the same weights"
+    run = RunFolder(whole.parent/'old')
+    interrupt(whole.parent, run.name, signal.SIGKILL)
+    config = run.read_config()
+    recipe = config['recipe']
+    recipe |= {'draw': recipe.pop('bce_fraction'), 'power': recipe.pop('ssim_power'), 'ema': 0.}
+    write_json(run.config, config)
+    ended = finish(whole.parent, run.name)
+    assert ended.returncode == 0, ended.stderr
+    assert same_weights(whole, run.path)
+    config['recipe']['ema'] = .99
+    write_json(run.config, config)
+    assert 'recipe.ema was 0.99 and is 0.0' in finish(whole.parent, run.name).stderr
+
+def test_other_recipe(tmp_path):
+    "A folder that holds a run is not for another recipe, and a refused setting does not keep its lock"
+    config = short(tmp_path, 'run', steps=2)
+    recipe = replace(config.recipe, augment=1)
+    train(config, recipe)
+    weights = config.run.weights.read_bytes()
+    with pytest.raises(UserError, match='recipe.augment was 1 and is 0'): train(config)
+    with pytest.raises(UserError, match='seed was 0 and is 1'): train(replace(config, seed=1), recipe)
+    train(config, recipe)
+    assert config.run.weights.read_bytes() == weights
+    code = f"from everything_is_video.core import locked\nwith locked({str(config.run.lock)!r}, 'in use'): print('free')"
+    assert subprocess.run([sys.executable, '-c', code], cwd=REPOSITORY, capture_output=True, text=True).stdout == 'free\n'
+
+def test_out_of_memory(tmp_path):
+    "A step that the memory does not suffice for ends in one line; a limit on the address space stands for a small machine"
+    def small(): resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
+    limit = 6*2**30
+    ended = finish(tmp_path, 'run', '--batch_size', '20000', preexec_fn=small)
+    assert ended.returncode == 1 and ended.stderr.count('\n') == 1, ended.stderr[-1000:]
+    assert ended.stderr.startswith('out of memory (') and 'set a batch_size below 20000' in ended.stderr
+
 def same_weights(one, other):
     one, other = (torch.load(run/'checkpoint.pt', weights_only=True)['model'] for run in (one, other))
     return all(torch.equal(one[name], other[name]) for name in one)
 
 @pytest.fixture(scope='module')
 def whole(tmp_path_factory):
-    "A run that nothing disturbed, and beside it the place for others"
+    "A run that nothing disturbed; its folder is the place for others"
     folder = tmp_path_factory.mktemp('runs')
     assert finish(folder, 'whole').returncode == 0
     return folder/'whole'
 
-def test_killed_run_goes_on(whole):
+def test_killed_run_continues(whole):
     "Processes ended by SIGKILL in the middle of their work, started again with the same command; the notebook does this 50 times"
     for _ in range(2): assert interrupt(whole.parent, 'killed', signal.SIGKILL)[1] == -signal.SIGKILL
     assert finish(whole.parent, 'killed').returncode == 0
@@ -101,7 +145,7 @@ def test_killed_run_goes_on(whole):
 
 @pytest.mark.parametrize('what', [signal.SIGINT, signal.SIGTERM])
 def test_asked_to_stop(whole, what):
-    "Ctrl-C: the run validates and saves, can be scored as it is, and goes on when started again"
+    "Ctrl-C: the run validates and saves, can be scored as it is, and continues when started again"
     run = whole.parent/what.name
     said, code = interrupt(whole.parent, run.name, what)
     assert code == 130 and 'stopped as asked after step' in said.splitlines()[-1]
@@ -160,6 +204,63 @@ def test_two_processes_stop_together(tmp_path):
     ended = torchrun(2, *arguments, '--batch_size', '7', '--run_dir', str(tmp_path/'odd'))
     assert ended.returncode != 0 and 'batch_size=7: must be a multiple of the 2 processes' in ended.stderr and not (tmp_path/'odd').exists()
 
+PAIR = """import sys, time
+from everything_is_video.core import UserError
+from everything_is_video.devices import process_group, rank, rank_zero_first
+from everything_is_video.runs import read_config
+from everything_is_video.training import train
+settings = dict(source='sample-100', preset='tiny', steps=100_000, device='cpu', data_dir=sys.argv[1], run_dir=sys.argv[1] + '/run')
+try:
+    with process_group(minutes=.05):
+        print('together', flush=True)
+        with rank_zero_first():
+            if rank() == 0: time.sleep(float(sys.argv[2]))  # as if it fetched data
+        print('ready', flush=True)
+        train(read_config(settings))
+except UserError as error: sys.exit(str(error))
+"""
+
+def pair(folder, seconds):
+    "Two processes that train together, and give up what is silent for three seconds"
+    (folder/'pair.py').write_text(PAIR)
+    with socket.create_server(('127.0.0.1', 0)) as free: port = free.getsockname()[1]
+    shared = dict(TORCHELASTIC_RUN_ID='pair', WORLD_SIZE='2', MASTER_ADDR='127.0.0.1', MASTER_PORT=str(port), OMP_NUM_THREADS='1')
+    return [subprocess.Popen([sys.executable, str(folder/'pair.py'), str(folder), str(seconds)], cwd=REPOSITORY, text=True,
+                             env={**os.environ, **shared, 'RANK': str(i), 'PYTHONPATH': str(REPOSITORY)},
+                             stdout=subprocess.PIPE, stderr=subprocess.PIPE) for i in range(2)]
+
+def heard(processes, *lines):
+    "Wait until both have said these lines"
+    for process in processes:
+        for line in lines: assert process.stdout.readline() == line + '\n', process.communicate()[1]
+
+def other_ends(processes, ill, what):
+    "What the other process says when one is killed or frozen"
+    processes[ill].send_signal(what)
+    try: return processes[1 - ill].communicate(timeout=120)[1]
+    finally:
+        for process in processes:
+            process.kill()
+            process.wait()
+
+@pytest.mark.parametrize('what', [signal.SIGKILL, signal.SIGSTOP])
+@pytest.mark.parametrize('ill', [0, 1])
+def test_one_of_two_fails(tmp_path, ill, what):
+    "The other ends in one line; before that process 0 kept it waiting for longer than a silence may last"
+    processes = pair(tmp_path, 5)
+    heard(processes, 'together', 'ready')
+    while not (tmp_path/'run/checkpoint.pt').exists(): time.sleep(.1)
+    said = other_ends(processes, ill, what)
+    assert processes[1 - ill].returncode == 1
+    assert said.count('\n') == 1 and f'process {1 - ill}: another process of this training has failed or is silent' in said
+
+@pytest.mark.parametrize('what', [signal.SIGKILL, signal.SIGSTOP])
+def test_process_0_fails_while_the_other_waits(tmp_path, what):
+    processes = pair(tmp_path, 600)
+    heard(processes, 'together')
+    said = other_ends(processes, 0, what)
+    assert said.count('\n') == 1 and 'process 1: another process of this training has failed or is silent' in said
+
 def test_bare_machine(tmp_path):
     "A machine that trains needs nothing but torch, numpy, pillow, matplotlib, safetensors and tqdm"
     absent = 'fastcore execnb nbdev papermill IPython pandas librosa pytesseract scipy sklearn torchvision torchmetrics rapidfuzz av numba transformers'
@@ -167,7 +268,7 @@ def test_bare_machine(tmp_path):
     ended = finish(tmp_path, 'run', '--steps', '2', env={**os.environ, 'PYTHONPATH': f'{tmp_path}:{REPOSITORY}'})
     assert ended.returncode == 0, ended.stderr
     assert (tmp_path/'run/predictions.npz').exists()
-    for task, said in ('audiomnist', 'sounds: made with librosa'), ('colorization', 'videos: made with av'): # what these need besides
+    for task, said in ('audiomnist', 'reading a sound: made with av'), ('colorization', 'videos: made with av'): # what these need too
         ended = finish(tmp_path, task, '--task', task, '--steps', '2', env={**os.environ, 'PYTHONPATH': f'{tmp_path}:{REPOSITORY}'})
         assert ended.returncode == 1 and ended.stderr.startswith(said) and ended.stderr.count('\n') == 1, ended.stderr
 
@@ -175,8 +276,9 @@ def test_checkpointing_changes_nothing(tmp_path):
     "Activations computed again in the backward pass are the same, and so are the losses"
     losses = []
     for checkpointing in False, True:
-        trainer = Trainer(read_config(dict(source='sample-100', preset='tiny', device='cpu', checkpointing=checkpointing,
-                                           data_dir=str(tmp_path), run_dir=str(tmp_path/f'run-{checkpointing}'))))
+        trainer = Trainer(short(tmp_path, f'run-{checkpointing}', checkpointing=checkpointing))
         assert trainer.model.checkpointing == checkpointing
-        losses.append([trainer.step().item() for _ in range(3)])
+        for _ in range(3): trainer.step()
+        trainer.look()
+        losses.append(trainer.losses)
     assert losses[0] == losses[1]
