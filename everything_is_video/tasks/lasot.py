@@ -94,10 +94,10 @@ class LaSOT(Dataset):
     def download(cls, root):
         "The lists, then a zip for each of the 70 classes"
         super().download(root)
-        lists = [(Path(root)/path).read_text() for path, *_ in cls.official]
-        classes = {name.rsplit('-', 1)[0] for name in ' '.join(lists).split()}
-        for name in sorted(classes):
-            fetch(f'{cls.address}/{name}.zip', Path(root)/cls.folder/name)
+        lists = [Path(root)/path for path, *_ in cls.official]
+        names = ' '.join(read_text(path, 'a list of sequences') for path in lists).split()
+        for name in sorted({name.rsplit('-', 1)[0] for name in names}):
+            fetch(f'{cls.address}/{name}.zip', inside(Path(root)/cls.folder, name, lists[0]))
 
 # %% ../../nbs/tasks/lasot.ipynb #0e479cd0
 class OTB(LaSOT):
