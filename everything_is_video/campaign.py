@@ -19,7 +19,9 @@ from dataclasses import asdict
 from fcntl import LOCK_NB, LOCK_SH, flock
 from pathlib import Path
 import torch
-from .core import RunFolder, UserError, from_root, reading
+from .folders import RunFolder
+from .core import UserError, reading
+from .runs import from_root
 from .runs import Config, read_config
 from .tasks import TASKS
 

@@ -7,7 +7,8 @@ __all__ = ['main']
 
 # %% ../nbs/command.ipynb #718c55de
 import sys
-from .core import UserError, read_flags
+from .core import UserError
+from .runs import read_flags
 from .devices import process_group, rank
 from .generation import predict
 from .runs import Config, opened_run, read_config

@@ -6,15 +6,8 @@
 __all__ = ['SPLITS', 'Example', 'held_out', 'Dataset', 'VideoDataset']
 
 # %% ../nbs/02_datasets.ipynb #73e4f9a8
-import hashlib
-import inspect
-import os
 import re
-import zlib
-from contextlib import suppress
 from dataclasses import dataclass
-from functools import lru_cache
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 import numpy as np
 from .core import UserError
@@ -56,7 +49,7 @@ class Dataset:
     folder = ''        # its place in the data folder
     vocabulary = None  # every possible answer
     n_frames = 1       # frames in every example
-    files = ()         # what the frames of all examples are read from, where an example has no file of its own
+    files = ()         # what all frames are read from, where an example has no file of its own
     official = ()      # what to fetch: (path in the data folder, address, checksum)
     origin = ''        # where it comes from, and its size
 
@@ -98,18 +91,6 @@ class Dataset:
         "The files of its own that an example's frames are read from"
         return [source] if isinstance(source, Path) else []
 
-    def stamp(self, i)->int: # 32 bits
-        "Changes with the name, the size or the time of an example's own files"
-        files = [_stamp(path) for path in self.opened(self.records[i][0])]
-        return zlib.crc32(repr(files).encode())
-
-    def fingerprint(self)->str: # 16 hexadecimal digits
-        "Changes with the list of examples, the files they share, the code that draws and the decoders"
-        settings = [v for v in vars(self).values() if isinstance(v, (int, str))]
-        sources = [source for source, *_ in self.records]
-        about = [_drawing(type(self)), *settings, *sources, *map(_stamp, self.files)]
-        return hashlib.sha256('\n'.join(map(str, about)).encode()).hexdigest()[:16]
-
 _CONTROL = re.compile('[\0-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]')
 
 def _check_words(path, records):
@@ -119,25 +100,6 @@ def _check_words(path, records):
             if isinstance(words, str) and (words.isprintable() or not _CONTROL.search(words)): continue
             fault = f'{repr(words):.80} is not a line of text without control characters'
             raise UserError(f'{path}: {fault}; correct it or fetch the file again')
-
-# %% ../nbs/02_datasets.ipynb #174d5bef
-def _stamp(path):
-    "What changes when a file does"
-    try: about = os.stat(path)
-    except OSError: return str(path), None
-    return str(path), about.st_size, about.st_mtime_ns
-
-@lru_cache(None)
-def _drawing(
-    reader # a class of datasets
-)->str:
-    "The code that frames are drawn by, and the versions of the decoders"
-    parts = []
-    for part in inspect.getmodule(image_frame), inspect.getmodule(video_frames), *reader.__mro__[:-1]:
-        with suppress(OSError, TypeError): parts.append(inspect.getsource(part))  # in a notebook there is none
-    for name in 'av', 'librosa', 'numpy', 'pillow':
-        with suppress(PackageNotFoundError): parts.append(f'{name} {version(name)}')
-    return '\n'.join(parts)
 
 # %% ../nbs/02_datasets.ipynb #6d03b870
 class VideoDataset(Dataset):

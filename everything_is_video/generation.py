@@ -11,7 +11,8 @@ import numpy as np
 import torch
 from tqdm import tqdm
 from .batches import Renderer
-from .core import RunFolder, atomic_write, write_json
+from .folders import RunFolder
+from .core import atomic_write, write_json
 from .devices import pick_device
 from .frames import show
 from .model import KVCache, VideoModel
@@ -52,7 +53,7 @@ def predict_clips(
     task,        # one of TASKS
     dataset,     # its test set
     batch_size:int=64
-)->dict: # frames and targets, (N, n_target, 3, 64, 64) uint8; examples as JSON; of boxes and videos the frames given last
+)->dict: # frames, targets, (N, n_target, 3, 64, 64) uint8; examples as JSON; given, of boxes and videos
     "Predict the target frames of every example"
     found = dict(frames=[], targets=[], examples=[])
     if task.output in ('boxes', 'video'): found['given'] = []
@@ -110,7 +111,8 @@ def predict(
     task, run, device = TASKS[config.task], config.run, pick_device(config.device)
     model, render = load_model(run, device), Renderer(device)
     state = read_checkpoint(run)['state']
-    test = open_dataset(task, config.source, config.data, 'test', config.download, config.cache, config.skip_bad)
+    how = config.download, config.cache, config.skip_bad
+    test = open_dataset(task, config.source, config.data, 'test', *how)
     def complete(clips):
         generated = generate(model, render(clips)[:, :task.n_input], task.n_target)
         return (generated*255).round().byte().cpu().numpy()

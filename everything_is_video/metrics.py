@@ -17,7 +17,8 @@ from scipy.sparse import csr_matrix
 from scipy.special import rel_entr
 from sklearn.preprocessing import MultiLabelBinarizer
 from torchmetrics.functional.image import peak_signal_noise_ratio, structural_similarity_index_measure
-from .core import RunFolder, UserError, atomic_write, locked, reading, write_json
+from .folders import RunFolder, locked
+from .core import UserError, atomic_write, reading, write_json
 from .frames import SIZE, draw_box, read_box, show
 from .ocr import nearest_word, read_labels
 

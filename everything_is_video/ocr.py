@@ -12,7 +12,8 @@ import torch
 from PIL import Image
 from rapidfuzz import process
 from rapidfuzz.distance import Levenshtein
-from .frames import UserError, text_frame
+from .core import UserError
+from .frames import text_frame
 
 # %% ../nbs/ocr.ipynb #cedeb1d5
 def _page(

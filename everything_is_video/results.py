@@ -20,7 +20,8 @@ import numpy as np
 import pandas as pd
 from sklearn.metrics import multilabel_confusion_matrix
 from sklearn.preprocessing import MultiLabelBinarizer
-from .core import RunFolder, UserError, atomic_write, reading
+from .folders import RunFolder
+from .core import UserError, atomic_write, reading
 from .frames import show, tokenize
 from .metrics import Predictions, accuracy, bootstrap, box_ious, colour_scores, f1, ssim
 
@@ -33,14 +34,18 @@ def paper_table2()->pd.DataFrame: # 23 rows of text
         return pd.read_csv(file, dtype=str, keep_default_na=False)
 
 # %% ../nbs/11_results.ipynb #b7bda272
-_KINDS = dict(task=str, dataset=str, preset=str, device=str, seed=int, train_seconds=float) # what a row needs
+_NEEDED = dict(task=str, dataset=str, preset=str, device=str, seed=int, steps=int, train_seconds=float)
 
 def _about(saved):
-    "What metrics.json says of the run itself"
-    for name, kind in _KINDS.items():
+    "What metrics.json says of the run itself; a baseline has a `model`, a scored run its number of clips"
+    needed = dict(_NEEDED)
+    if 'model' in saved: needed['model'] = str
+    if saved.get('metrics'): needed['n'] = int
+    for name, kind in needed.items():
         value = saved.get(name)
         if type(value) is not kind and (kind, type(value)) != (float, int):
             raise ValueError(f'{name} is {value!r} and not of type {kind.__name__}')
+        if kind is not str and not 0 <= float(value) < math.inf: raise ValueError(f'{name} is {value}')
     return {name: value for name, value in saved.items() if not isinstance(value, dict)}
 
 def _numbers(saved):
@@ -54,6 +59,10 @@ def _numbers(saved):
         raise ValueError(f'{name} is {value!r}')
     return numbers
 
+def _trivial(saved):
+    "What an answer that costs nothing is, and its scores; {}: not measured"
+    return {'answer': saved['answer'], **_numbers(saved)} if saved else {}
+
 def _best_step(run):
     "The step whose weights were scored; None: there is no log"
     rows = run.read_log()
@@ -62,7 +71,7 @@ def _best_step(run):
         score = [name for name in rows[0] if name.startswith('validation_')][0]
         return int(max(rows, key=lambda row: float(row[score]))['step'])
 
-# %% ../nbs/11_results.ipynb #73022334
+# %% ../nbs/11_results.ipynb #68e6eeb1
 def read_run(
     run # a run's folder
 )->dict: # what metrics.json says, its metrics and half their intervals ('± name') as keys of their own
@@ -70,7 +79,8 @@ def read_run(
     run = RunFolder(run)
     saved = run.read_metrics()
     if not saved: raise UserError(f'{run.metrics}: not there; give the folder of a run that has ended')
-    with reading(run.metrics, "a run's scores"): row = {**_about(saved), **_numbers(saved)}
+    with reading(run.metrics, "a run's scores"):
+        row = {**_about(saved), **_numbers(saved), 'trivial': _trivial(saved.get('trivial'))}
     config = {name: value for name, value in run.read_config().items() if name != 'seed'}
     row['settings'] = json.dumps(config) if config else ''
     best = _best_step(run)
@@ -134,6 +144,13 @@ def row_cells(
              'Colorfulness': _with(_text(run, 'colorfulness'), ('Lab ', _text(run, 'colorfulness_lab'), ''))}
     return {column: text or '-' for column, text in cells.items()}
 
+def _trivial_cell(run):
+    "What an answer that costs nothing scores, in one line, without intervals"
+    trivial = {k: v for k, v in run['trivial'].items() if not k.startswith('±') and k != 'iou_missing'}
+    if not trivial: return 'not measured'
+    cells = row_cells(trivial).items()
+    return f'{trivial["answer"]}: ' + ', '.join(f'{column} {text}' for column, text in cells if text != '-')
+
 # %% ../nbs/11_results.ipynb #cb9d426a
 def _spent(run):
     "The steps and minutes of a run, in words"
@@ -153,24 +170,34 @@ def _run_row(
     name = 'this project' if run['model'] == 'ours' else f'{run["model"]}, this project'
     seeds = ('seed ' if len(run['seeds']) == 1 else 'seeds ') + ', '.join(map(str, run['seeds']))
     how = f'{run["preset"]}, {_spent(run)}, {run["device"]}, {seeds}, n = {run["n"]:,.0f}'
-    return {'Task': '', 'Dataset': run['dataset'], 'Model': name, **row_cells(run), 'Run': how}
+    cells = {**row_cells(run), 'Trivial answer': _trivial_cell(run), 'Run': how}
+    return {'Task': '', 'Dataset': run['dataset'], 'Model': name, **cells}
 
 def _task_rows(part, runs):
     "The paper's rows of a task, each with the runs of its system; then the runs of other systems"
     rows = []
     for _, line in part.iterrows():
         names = {'Task': line.Task, 'Dataset': line.Dataset, 'Model': line.Model + line.Marks}
-        rows.append({**names, **line[COLUMNS], 'Run': 'reported'})
+        rows.append({**names, **line[COLUMNS], 'Trivial answer': '-', 'Run': 'reported'})
         if not line.model: continue
         same = [_run_row(run) for run in runs if run['model'] == line.model]
         rows += same or [{'Model': 'this project', 'Run': 'not run'}]
     return rows + [_run_row(run) for run in runs if run['model'] not in set(part.model)]
+
+_FREE = 'first-box', 'grey'  # baselines that are such an answer
+
+def _add_trivial(runs):
+    "Where it was not measured: the scores of the trivial answer's own run on the same clips"
+    def clips(run): return run['task'], run['dataset'], run['n']
+    free = {clips(run): {**run, 'answer': run['model']} for run in runs if run['model'] in _FREE}
+    for run in runs: run['trivial'] = run['trivial'] or free.get(clips(run), {})
 
 def table2(
     runs:pd.DataFrame # as read_runs gives them
 )->pd.DataFrame: # all text
     "Every row of the paper's Table 2 with this project's runs; then runs of other tasks, and broken ones"
     paper, own, rows = paper_table2(), join_seeds(runs), []
+    _add_trivial(own)
     for task, part in paper.groupby('task', sort=False):
         rows += _task_rows(part, [run for run in own if run['task'] == task])
     others = [run for run in own if run['task'] not in set(paper.task)]
@@ -181,7 +208,7 @@ def table2(
     arrows = {column: f'{column} ↓' if column == 'CDC' else f'{column} ↑' for column in COLUMNS}
     return pd.DataFrame(rows).fillna('').rename(columns=arrows)
 
-# %% ../nbs/11_results.ipynb #b9644853
+# %% ../nbs/11_results.ipynb #5d19ab1e
 def _plain(cell):
     "Text on one line, without control characters, invisible ones and halves of characters"
     if not isinstance(cell, str): return cell
@@ -193,7 +220,7 @@ def _plain_table(table): return table.map(_plain).rename(columns=_plain)
 def _markdown(cell):
     "A cell's text with nothing in it that Markdown or HTML would act on"
     text = str(cell).replace('&', '&amp;').replace('<', '&lt;')
-    text = re.sub(r'([\\*|`~$]|(?<!\w)_|_(?!\w))', r'\\\1', text) # a_b is only text
+    text = re.sub(r'([\\*|`~$]|(?<![^\W_])_|_(?![^\W_]))', r'\\\1', text) # a_b is only text
     return re.sub(r'\](?=[(\[:])', r'\]', text) # the end of a link's name
 
 def to_markdown(
@@ -267,6 +294,7 @@ def show_row(
     names = {'PSNR': 'PSNR (dB)', 'SSIM': 'SSIM (%)', 'F1': 'F1 (%)', 'Acc': 'accuracy (%)'}
     for column in COLUMNS:
         if row[column] != '-': print(f'  {names.get(column, column):<13} {row[column]}')
+    print(_plain(f'  {"trivial":<13} {row["Trivial answer"]}'))
     if run.samples.is_file(): print(f'  {"predictions":<13} {run.samples}')
 
 # %% ../nbs/11_results.ipynb #ac0f4729

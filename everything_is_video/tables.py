@@ -71,4 +71,5 @@ def inside(
     if isinstance(name, str) and name.isprintable() and 0 < len(name.encode()) < 256:
         parts = name.split('/')
         if '\\' not in name and not {'', '.', '..'} & set(parts): return folder/name
-    raise UserError(f'{where}: {repr(name):.80} does not name a file in {folder}; correct it or fetch it again')
+    fault = f'{repr(name):.80} does not name a file in {folder}'
+    raise UserError(f'{where}: {fault}; correct it or fetch it again')

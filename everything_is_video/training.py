@@ -16,7 +16,8 @@ import torch
 from safetensors.torch import save
 from tqdm import tqdm
 from .batches import Renderer, batch_indices
-from .core import RunFolder, UserError, atomic_write
+from .folders import RunFolder
+from .core import UserError, atomic_write
 from .devices import autocast, device_name, enough_memory, pick_device
 from .devices import (
     all_reduce_max, all_reduce_mean, rank, rank_zero_first, world_size, wrap_model)

@@ -13,7 +13,8 @@ from zipfile import ZIP_DEFLATED, ZIP_STORED, ZipFile
 from .core import reading
 
 # %% ../nbs/zips.ipynb #116a7a95
-_ZIP, _FILE = 2**26, 2**20  # bytes of a zip and of a file, at most: JPEGs of CIFAR-10's 50,000 images have 52 MB
+_ZIP, _FILE = 2**26, 2**20  # bytes of a zip and of a file, at most; CIFAR-10's zip of JPEGs has 52 MB
+_PLAIN = ZIP_STORED, ZIP_DEFLATED
 
 @lru_cache(None)
 def _opened(path, time, pid):
@@ -40,8 +41,11 @@ class Folder:
     def names(self)->list: # each begins with the folder's own
         "The names of the files"
         if not self.files:
-            places = [(Path(place).relative_to(self.path.parent), names) for place, _, names in os.walk(self.path)]
-            return [f'{place.as_posix()}/{name}' for place, names in places for name in names]
+            found = []
+            for place, _, names in os.walk(self.path):
+                start = Path(place).relative_to(self.path.parent).as_posix()
+                found += [f'{start}/{name}' for name in names]
+            return found
         with reading(self, 'a zip file'): return self._zip().namelist()
 
     def read(self,
@@ -58,5 +62,5 @@ class Folder:
         with reading(where, 'a file'):
             about = self._zip().getinfo(name)
             if about.file_size > _FILE: raise ValueError(f'over {_FILE:,} bytes')
-            if about.compress_type not in (ZIP_STORED, ZIP_DEFLATED): raise ValueError('compressed in an unusual way')
+            if about.compress_type not in _PLAIN: raise ValueError('compressed in an unusual way')
             return where, self._zip().read(name)

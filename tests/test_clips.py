@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from mutations import check
-from everything_is_video.cache import Cached
+from everything_is_video.cache import Cached, fingerprint
 from everything_is_video.core import UserError
 from everything_is_video.datasets import SPLITS
 from everything_is_video.frames import grey
@@ -94,10 +94,10 @@ def test_missing_clips_are_counted(tmp_path, capsys):
     write(tmp_path, [tube(f'{name}.mp4') for name in 'abcd'])
     for name in 'ad': write_clip(tmp_path/f'TinyVIRAT/videos/test/{name}.mp4')
     dataset = TinyVIRAT(tmp_path, 'test')
-    before = dataset.fingerprint()
+    before = fingerprint(dataset)
     for i in 1, 2:
         with pytest.raises(UserError, match=f'{"abcd"[i]}.mp4: no such file; 2 of 4 videos are missing'): dataset[i]
-    assert dataset.fingerprint() == before
+    assert fingerprint(dataset) == before
     with pytest.raises(UserError, match='b.mp4: no such file; 2 of 4'): [*Cached(dataset, tmp_path/'cache')]
     kept = Cached(dataset, tmp_path/'cache', skip_bad=True)
     assert len(kept) == 2 and '2 of 4 examples are skipped' in capsys.readouterr().out

@@ -1,11 +1,13 @@
 "Bad input for every reader, and the cache of decoded frames under two processes and a kill"
-import functools, importlib, io, json, multiprocessing, os, pickle, shutil, signal, struct, subprocess, sys, tarfile, threading, time, wave
+import functools, importlib, io, json, multiprocessing, os, pickle, shutil, signal, struct, subprocess, sys, tarfile, threading, time, unicodedata, wave
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from zipfile import ZipFile
 import numpy as np
 import pytest
 from PIL import Image
-from everything_is_video.cache import Cached
+import mutations
+from everything_is_video import zips
+from everything_is_video.cache import Cached, fingerprint, stamp
 from everything_is_video.core import UserError
 from everything_is_video.datasets import SPLITS, Dataset
 from everything_is_video.media import save_video
@@ -385,14 +387,14 @@ def test_a_kill_leaves_it_right(tmp_path):
     kept = Cached(Slow(n), tmp_path)
     there = np.flatnonzero(kept.kept.stamps())
     assert 0 < len(there) < n
-    frames = [kept.kept.read(i, kept.dataset.stamp(i)) for i in there]
+    frames = [kept.kept.read(i, stamp(kept.dataset, i)) for i in there]
     assert all(f is None or (f == i % 251).all() for i, f in zip(there, frames)) and sum(f is None for f in frames) <= 3
     assert is_right(kept)
 
 def test_another_run_finds_the_same_file(good):
-    program = f'from everything_is_video.tasks.audiomnist import AudioMNIST; print(AudioMNIST({str(good)!r}, "test").fingerprint())'
+    program = f'from everything_is_video.tasks.audiomnist import AudioMNIST; from everything_is_video.cache import fingerprint; print(fingerprint(AudioMNIST({str(good)!r}, "test")))'
     found = {subprocess.run([sys.executable, '-c', program], env={**os.environ, 'PYTHONHASHSEED': seed}, capture_output=True, text=True).stdout for seed in '123'}
-    assert found == {AudioMNIST(good, 'test').fingerprint() + '\n'}
+    assert found == {fingerprint(AudioMNIST(good, 'test')) + '\n'}
 
 def test_a_changed_file_is_read_again(copy):
     root = copy(AudioMNIST)
@@ -428,7 +430,7 @@ def test_damaged_frames_are_decoded_again(tmp_path, kind):
     for i in range(15):
         damaged(path, kind, np.random.default_rng(i))
         assert is_right(whole) and is_right(Cached(Slow(20), tmp_path))
-        assert all(whole.kept.read(k, whole.dataset.stamp(k)) is not None for k in range(20))
+        assert all(whole.kept.read(k, stamp(whole.dataset, k)) is not None for k in range(20))
 
 def test_a_cut_under_way_does_not_end_the_process(tmp_path):
     program = f"""
@@ -460,27 +462,27 @@ def test_a_reading_error_is_decoded_again(tmp_path, monkeypatch):
     assert is_right(kept)
 
 def test_other_decoders_and_other_code_decode_again(good, monkeypatch):
-    datasets = importlib.import_module('everything_is_video.datasets')
+    cache = importlib.import_module('everything_is_video.cache')
     dataset = AudioMNIST(good, 'test')
-    before = dataset.fingerprint()
+    before = fingerprint(dataset)
     versions = {}
-    monkeypatch.setattr(datasets, 'version', lambda name: versions.get(name, '1.0'))
+    monkeypatch.setattr(cache, 'version', lambda name: versions.get(name, '1.0'))
     found = {before}
     for name in 'none', 'av', 'librosa', 'numpy', 'pillow':
         versions[name] = '2.0'
-        datasets._drawing.cache_clear()
-        found.add(dataset.fingerprint())
+        cache._drawing.cache_clear()
+        found.add(fingerprint(dataset))
     assert len(found) == 6
-    source = datasets.inspect.getsource
+    source = cache.inspect.getsource
     for name in 'everything_is_video.media', 'everything_is_video.frames', 'AudioMNIST', '_SpokenDigits', 'Dataset':
         changed = lambda part: source(part) + (part.__name__ == name)*'\n'
-        monkeypatch.setattr(datasets.inspect, 'getsource', changed)
-        datasets._drawing.cache_clear()
-        found.add(dataset.fingerprint())
+        monkeypatch.setattr(cache.inspect, 'getsource', changed)
+        cache._drawing.cache_clear()
+        found.add(fingerprint(dataset))
     assert len(found) == 11
     monkeypatch.undo()
-    datasets._drawing.cache_clear()
-    assert dataset.fingerprint() == before
+    cache._drawing.cache_clear()
+    assert fingerprint(dataset) == before
 
 def test_a_changed_image_of_many_is_read_again(good, copy):
     root = copy(CIFAR10JPEG)
@@ -540,3 +542,23 @@ def test_what_is_no_table(copy, kind):
         with open(path, 'wb') as file: file.truncate(10**9 if kind == 'huge' else 60_000_000)
     with pytest.raises(UserError) as error: SST2(path.parents[1], 'test')
     assert str(path) in str(error.value) and '\n' not in str(error.value) and len(str(error.value)) < 500
+
+
+# faults in bulk (EIV_MUTATIONS says how many)
+
+def test_faulty_tables(copy, capsys):
+    root = copy(SST2)
+    write(root/TABLE, 'sentence\tlabel\n' + ''.join(f'it is {word} , café {i} . \t{i % 2}\n' for i, word in enumerate('dull fine odd new poor good'.split()*5)))
+    def read(): return [(e.text, e.answer) for e in SST2(root, 'test')]
+    def drawn(text): return text.split() and not {unicodedata.category(character) for character in text} & {'Cc', 'Cs', 'Zl', 'Zp'}
+    def plausible(rows): return all(drawn(text) and answer in SST2.vocabulary for text, answer in rows)
+    mutations.check('SST-2', read, root/TABLE, rng, plausible, capsys)
+
+@pytest.mark.parametrize('path', [ZIP, LABELS])
+def test_faulty_zips(path, copy, capsys):
+    root = copy(CIFAR10JPEG)
+    def read():
+        zips._opened.cache_clear()  # two changes may have the same time
+        dataset = CIFAR10JPEG(root, 'test')
+        return [dataset.name, *((e.answer, e.frames.tobytes()) for e in dataset)]
+    mutations.check(path, read, root/path, rng, lambda read: False, capsys)  # everything in it has a checksum

@@ -8,16 +8,18 @@ import numpy as np
 import pytest
 from fontTools.ttLib import TTFont
 from PIL import Image, ImageDraw
-from everything_is_video import frames
+from everything_is_video import frames, lettering
 from everything_is_video.core import UserError
 from everything_is_video.frames import (
-    SIZE, TextAtlas, check_vocabulary, clean_text, draw_box, image_frame, spectrogram_frame, text_frame, tokenize)
+    SIZE, check_vocabulary, draw_box, image_frame, spectrogram_frame, text_frame, tokenize)
+from everything_is_video.batches import TextAtlas
+from everything_is_video.lettering import clean_text
 
 @pytest.fixture
 def installed(monkeypatch):
     "Sets which fonts are installed besides those of matplotlib"
     def use(*paths):
-        monkeypatch.setattr(frames, '_installed', lambda: list(map(str, paths)))
+        monkeypatch.setattr(lettering, '_installed', lambda: list(map(str, paths)))
         text_frame.cache_clear()
     yield use
     text_frame.cache_clear()
@@ -86,7 +88,7 @@ def test_letters_that_no_font_has(installed):
     assert (atlas.table == [text_frame('a'), text_frame('b')]).all()
 
 def test_a_font_that_has_them(installed, tmp_path):
-    font = TTFont(frames._shipped()[0])
+    font = TTFont(lettering._shipped()[0])
     for table in font['cmap'].tables:
         if table.isUnicode(): table.cmap.update({0x732b: 'A', 0x72ac: 'B'})
     font.save(tmp_path/'unifont.ttf')
@@ -118,14 +120,14 @@ def whole_search(text):
             lines[-1] += piece
         layouts.append([line.rstrip() for line in lines])
     def fits(lines, size):
-        x0, y0, x1, y1 = frames._ink(lines, frames._shipped()[0], size)
+        x0, y0, x1, y1 = lettering._ink(lines, lettering._shipped()[0], size)
         return max(x1 - x0, y1 - y0) <= 60
     sizes = [max(size for size in range(1, 128) if size == 1 or fits(lines, size)) for lines in layouts]
     lines, size = layouts[sizes.index(max(sizes))], max(sizes)
-    x0, y0, x1, y1 = frames._ink(lines, frames._shipped()[0], size)
+    x0, y0, x1, y1 = lettering._ink(lines, lettering._shipped()[0], size)
     image = Image.new('L', (SIZE, SIZE))
     ImageDraw.Draw(image).multiline_text(((SIZE-x0-x1)/2, (SIZE-y0-y1)/2), '\n'.join(lines), 255,
-                                         frames._font(frames._shipped()[0], size), spacing=0, align='center')
+                                         lettering._font(lettering._shipped()[0], size), spacing=0, align='center')
     return np.asarray(image)
 
 def test_ordinary_texts_are_drawn_as_a_whole_search_draws_them():
@@ -142,7 +144,7 @@ def test_long_texts(installed):
     for text in 'word '*500, 'x'*3500, 'sha256' + 'f'*64, 'a, '*1000, *edges:
         ink = np.argwhere(text_frame(text))
         assert ink.min() >= 1 and ink.max() <= SIZE - 2, 'nothing is cut off'
-        assert len(frames._layouts(clean_text(text))) <= 61, 'the work is bounded'
+        assert len(lettering._layouts(clean_text(text), 60)) <= 61, 'the work is bounded'
 
 ALPHABETS = ['abcdefghij _,.', 'abcdeÀéñßЖяΩλ ', 'aeoxn\u0301\u0302\u0308\u0323\u20e3', 'אבגدلا\u200f ', '猫犬東京한국어 ',
              'हिन्दीภาษา', '😀👍🏽❤\ufe0f\u200d1\u20e3', '\x00\t\n\r\u200b\u202e\ufeff\u2028\u00ada']
@@ -174,7 +176,7 @@ def test_any_text_is_drawn_or_refused_in_one_line(installed):
         except UserError as error:
             assert str(error).isprintable() and len(str(error)) < 300
             kind = 'too long' if 'too long' in str(error) else 'no font has it'
-        assert len(frames._layouts(clean)) <= 61
+        assert len(lettering._layouts(clean, 60)) <= 61
         slowest = max(slowest, time.perf_counter() - start)
         kinds[kind] += 1
     print(dict(kinds), f'slowest: {slowest:.2f} s')

@@ -24,8 +24,11 @@ def imports(path):
     package = name(path).split('.')[:-1] if path.stem != '__init__' else name(path).split('.')
     found = set()
     for node in ast.parse(path.read_text(encoding='utf-8')).body:  # not in functions, not under `if __name__ …`
-        if not isinstance(node, ast.ImportFrom) or not node.level: continue
-        base = package[:len(package) - node.level + 1] + (node.module.split('.') if node.module else [])
+        if not isinstance(node, ast.ImportFrom): continue
+        names = node.module.split('.') if node.module else []
+        if node.level: base = package[:len(package) - node.level + 1] + names
+        elif names[0] == PACKAGE.name: base = names[1:]
+        else: continue
         for alias in node.names:
             deeper = '.'.join([*base, alias.name])
             found.add(deeper if deeper in MODULES else '.'.join(base))

@@ -9,7 +9,8 @@ from everything_is_video.core import UserError
 from everything_is_video.datasets import SPLITS
 from everything_is_video.frames import draw_box, image_frame, read_box
 from everything_is_video.tasks import TASKS, open_source
-from everything_is_video.tasks.lasot import OTB, LaSOT, Tracking, frame_boxes, read_track
+from everything_is_video.tasks.lasot import OTB, LaSOT, Tracking
+from everything_is_video.tracks import frame_boxes, read_track
 
 N, SIZE = 40, (160, 120)
 BOXES = [(10 + 2*t, 30 + t, 30, 25) for t in range(N)]

@@ -4,9 +4,10 @@ from dataclasses import replace
 from pathlib import Path
 import pytest, torch
 from everything_is_video.command import main
-from everything_is_video.core import RunFolder, UserError, write_json
+from everything_is_video.folders import RunFolder
+from everything_is_video.core import UserError, write_json
 from everything_is_video.generation import predict
-from everything_is_video.samples import make_sample
+from everything_is_video.samples.__init__ import make_sample
 from everything_is_video.training import Trainer, train
 from everything_is_video.runs import opened_run, read_config
 
@@ -267,7 +268,7 @@ def test_bare_machine(tmp_path):
     ended = finish(tmp_path, 'run', '--steps', '2', env={**os.environ, 'PYTHONPATH': f'{tmp_path}:{REPOSITORY}'})
     assert ended.returncode == 0, ended.stderr
     assert (tmp_path/'run/predictions.npz').exists()
-    for task, said in ('audiomnist', 'sounds: made with librosa'), ('colorization', 'videos: made with av'): # what these need too
+    for task, said in ('audiomnist', 'reading a sound: made with av'), ('colorization', 'videos: made with av'): # what these need too
         ended = finish(tmp_path, task, '--task', task, '--steps', '2', env={**os.environ, 'PYTHONPATH': f'{tmp_path}:{REPOSITORY}'})
         assert ended.returncode == 1 and ended.stderr.startswith(said) and ended.stderr.count('\n') == 1, ended.stderr
 

@@ -66,7 +66,8 @@ class SST2(Dataset):
         "A row of a table as an example"
         words = row['sentence'].split()
         if not 0 < len(words) <= _LONGEST:
-            raise UserError(f'{where}: a sentence of {len(words)} words, not 1 to {_LONGEST}; correct the file')
+            fault = f'a sentence of {len(words)} words, not 1 to {_LONGEST}'
+            raise UserError(f'{where}: {fault}; correct the file')
         label = known(row['label'], ['0', '1'], where)
         return None, ' '.join(words), self.vocabulary[int(label)]
 
