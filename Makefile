@@ -4,7 +4,7 @@ SHELL := bash
 BIN := .venv/bin
 # a notebook's output, as it comes: neither papermill's own log nor the names of figures
 PAPERMILL := $(BIN)/papermill --no-progress-bar --log-level ERROR --stdout-file - --stderr-file -
-STEPS := 1500
+STEPS := 2000
 export PYTHON PIP_ARGS
 
 .PHONY: help setup demo test bench figures table2 runs docs prepare
@@ -23,7 +23,7 @@ demo: setup ## train a small model on generated images, read its label frames by
 	@rm -rf runs/demo && mkdir -p runs
 	@echo "make demo: $(STEPS) steps, about 4 minutes on two quiet cores and at most 30; then the test images are read"
 	@OMP_WAIT_POLICY=passive $(PAPERMILL) nbs/train.ipynb runs/demo.ipynb -p task cifar10 -p source sample-10000 \
-	  -p preset small -p steps $(STEPS) -p minutes 30 -p data_dir data -p run_dir runs/demo
+	  -p preset small -p batch_size 16 -p steps $(STEPS) -p minutes 30 -p data_dir data -p run_dir runs/demo
 	@$(BIN)/python .ci/demo runs/demo $(STEPS)
 
 # nbdev_test skips the cells flagged slow, gpu or notest (tst_flags in settings.ini), and the papermill notebooks as a
