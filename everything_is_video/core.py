@@ -27,6 +27,10 @@ def library(
     except ImportError:
         advice = f'run `pip install {name}`'
         raise UserError(f'{use}: made with {name}, which is not installed; {advice}') from None
+    except ValueError as error:
+        if 'backend' not in str(error): raise  # matplotlib's, which other packages import
+        backend = os.environ.get('MPLBACKEND')
+        raise UserError(f'MPLBACKEND={backend!r}: no backend that matplotlib knows here; unset it') from None
 
 # %% ../nbs/00_core.ipynb #6de4385a
 @contextmanager

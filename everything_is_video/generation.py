@@ -11,8 +11,8 @@ import numpy as np
 import torch
 from tqdm import tqdm
 from .batches import Renderer
-from .folders import RunFolder
-from .core import atomic_write, write_json
+from .core import UserError, atomic_write, write_json
+from .folders import RunFolder, locked
 from .devices import pick_device
 from .frames import show
 from .model import KVCache, VideoModel
@@ -114,17 +114,20 @@ def predict(
     device = pick_device(config.device)
     model = load_model(run, device)
     render = Renderer(device)
-    state = read_checkpoint(run)['state']
+    saved = read_checkpoint(run)
+    if saved is None: raise UserError(f'{run.checkpoint}: not there; train first')
+    state = saved['state']
     how = config.download, config.cache, config.skip_bad
     test = open_dataset(task, config.source, config.data, 'test', *how)
     def complete(clips):
         generated = generate(model, render(clips)[:, :task.n_input], task.n_target)
         return (generated*255).round().byte().cpu().numpy()
-    save_predictions(run, complete, task, test)
-    about = {key: state[key] for key in ('device', 'versions', 'commit', 'n_train')}
+    about = {key: state.get(key) for key in ('device', 'versions', 'commit', 'n_train')}
     if len(state.get('starts', ())) > 1: about['starts'] = state['starts']
-    write_json(run.metrics, dict(
-        task=task.name, source=config.source, dataset=test.name, preset=config.preset,
-        parameters=sum(p.numel() for p in model.parameters()), seed=config.seed, steps=state['step'],
-        train_seconds=round(state['seconds'], 1), **about, n_test=len(test), metrics={}))
+    with locked(run.lock, f'{run}: another process is using this run; wait for it'):
+        save_predictions(run, complete, task, test)
+        write_json(run.metrics, dict(
+            task=task.name, source=config.source, dataset=test.name, preset=config.preset,
+            parameters=sum(p.numel() for p in model.parameters()), seed=config.seed, steps=state['step'],
+            train_seconds=round(state['seconds'], 1), **about, n_test=len(test), metrics={}))
     return run

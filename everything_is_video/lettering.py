@@ -6,14 +6,13 @@
 __all__ = ['clean_text', 'draw_text']
 
 # %% ../nbs/lettering.ipynb #11a51fa6
-import os
 import re
 import unicodedata
 from functools import lru_cache
 from pathlib import Path
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
-from .core import UserError
+from .core import UserError, library
 
 # %% ../nbs/lettering.ipynb #afc76506
 # "default ignorable" in Unicode though not of category Cf: joiners, fillers, variation selectors
@@ -34,11 +33,8 @@ _COMMON = 'NotoSansCJK', 'wqy-', 'DroidSansFallback', 'Arial Unicode', 'Hiragino
 @lru_cache(None)
 def _shipped()->list: # paths
     "The two fonts inside matplotlib that draw almost everything"
-    try: from matplotlib import get_data_path
-    except ValueError:
-        backend = os.environ.get('MPLBACKEND')
-        raise UserError(f'MPLBACKEND={backend!r}: no backend that matplotlib knows here; unset it') from None
-    return [f'{get_data_path()}/fonts/ttf/{name}.ttf' for name in ('DejaVuSansMono', 'DejaVuSans')]
+    folder = library('matplotlib', 'texts').get_data_path()
+    return [f'{folder}/fonts/ttf/{name}.ttf' for name in ('DejaVuSansMono', 'DejaVuSans')]
 
 @lru_cache(None)
 def _installed()->list: # paths

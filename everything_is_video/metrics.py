@@ -16,9 +16,8 @@ import torch
 from scipy.sparse import csr_matrix
 from scipy.special import rel_entr
 from sklearn.preprocessing import MultiLabelBinarizer
-from torchmetrics.functional.image import peak_signal_noise_ratio, structural_similarity_index_measure
 from .folders import RunFolder, locked
-from .core import UserError, atomic_write, reading, write_json
+from .core import UserError, atomic_write, library, reading, write_json
 from .frames import SIZE, draw_box, read_box, show
 from .ocr import nearest_word, read_labels
 
@@ -40,8 +39,8 @@ def psnr(
     targets:np.ndarray      # (N, t, 3, 64, 64) uint8
 )->np.ndarray: # (N,) dB
     "Peak signal-to-noise ratio of each clip; equal frames, which have none, count as 100 dB"
-    def decibel(p, t):
-        return peak_signal_noise_ratio(p, t, data_range=1., reduction='none', dim=(1, 2, 3)).clamp(max=100)
+    ratio = library('torchmetrics.functional.image', 'PSNR').peak_signal_noise_ratio
+    def decibel(p, t): return ratio(p, t, data_range=1., reduction='none', dim=(1, 2, 3)).clamp(max=100)
     return _per_clip(decibel, predictions, targets)
 
 # %% ../nbs/10_metrics.ipynb #51206f09
@@ -50,8 +49,8 @@ def ssim(
     targets:np.ndarray      # (N, t, 3, 64, 64) uint8
 )->np.ndarray: # (N,) in [-1, 1]
     "Structural similarity of each clip"
-    def similarity(p, t):
-        return structural_similarity_index_measure(p, t, data_range=1., reduction='none').reshape(-1)
+    index = library('torchmetrics.functional.image', 'SSIM').structural_similarity_index_measure
+    def similarity(p, t): return index(p, t, data_range=1., reduction='none').reshape(-1)
     return _per_clip(similarity, predictions, targets)
 
 # %% ../nbs/10_metrics.ipynb #ea84a713

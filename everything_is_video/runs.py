@@ -232,6 +232,7 @@ def opened_run(
     except OSError as error:
         raise UserError(f'{run}: cannot be made ({error.strerror}); set another run_dir') from None
     with locked(run.lock, f'{run}: another process is using this run; wait for it, or set another run_dir'):
+        run.remove_parts()
         then = saved_settings(run)
         if then:
             changed = _differences(now, then)
