@@ -52,7 +52,8 @@ def spatial_attention(
         if not isinstance(layer, SpatialAttention): continue
         seen = weights.float().mean((1, 2)).unflatten(0, (B, -1)).cpu()  # (B, the last frames, N)
         side = int(seen.shape[2]**.5)
-        spread, last = grid//side, slice(T - seen.shape[1], T)
+        spread = grid//side
+        last = slice(T - seen.shape[1], T)
         maps = seen.unflatten(2, (side, side)).repeat_interleave(spread, 2).repeat_interleave(spread, 3)
         total[:, last] += maps/spread**2
         layers[last] += 1
@@ -138,11 +139,13 @@ def _draw_scales(figure, scales):
 def _canvas(lines, width, frame_size, titles):
     "A figure with room for every line, its title and the scales, and an axis for each line"
     import matplotlib.pyplot as plt
-    wide, line = max(width*frame_size, 3.9), frame_size*146/(SIZE + 2)  # inches; a strip is 146 pixels high
+    wide = max(width*frame_size, 3.9)  # inches
+    line = frame_size*146/(SIZE + 2)   # a strip is 146 pixels high
     titles = [textwrap.fill(title, int(17*wide)) for title in titles]
     above = [.06 + .14*len(titles[i].splitlines())*(not start) for i, start in lines]
     high = sum(above) + len(lines)*line + .55
-    figure, y = plt.figure(figsize=(wide, high), facecolor='white'), high
+    figure = plt.figure(figsize=(wide, high), facecolor='white')
+    y = high
     for (i, start), room in zip(lines, above):
         y -= room + line
         axis = figure.add_axes([0, y/high, width*frame_size/wide, line/high])
