@@ -52,7 +52,8 @@ def spatial_attention(
         if not isinstance(layer, SpatialAttention): continue
         seen = weights.float().mean((1, 2)).unflatten(0, (B, -1)).cpu()  # (B, the last frames, N)
         side = int(seen.shape[2]**.5)
-        spread, last = grid//side, slice(T - seen.shape[1], T)
+        spread = grid//side
+        last = slice(T - seen.shape[1], T)
         maps = seen.unflatten(2, (side, side)).repeat_interleave(spread, 2).repeat_interleave(spread, 3)
         total[:, last] += maps/spread**2
         layers[last] += 1
@@ -138,8 +139,13 @@ def _draw_scales(figure, scales):
 def _canvas(lines, width, frame_size, titles):
     "A figure with room for every line, its title and the scales, and an axis for each line"
     import matplotlib.pyplot as plt
+<<<<<<< HEAD
     wide = max(width*frame_size, 3.9)  # inches; a strip is 146 pixels high
     line = frame_size*146/(SIZE + 2)
+=======
+    wide = max(width*frame_size, 3.9)  # inches
+    line = frame_size*146/(SIZE + 2)   # a strip is 146 pixels high
+>>>>>>> front
     titles = [textwrap.fill(title, int(17*wide)) for title in titles]
     above = [.06 + .14*len(titles[i].splitlines())*(not start) for i, start in lines]
     high = sum(above) + len(lines)*line + .55
