@@ -139,13 +139,8 @@ def _draw_scales(figure, scales):
 def _canvas(lines, width, frame_size, titles):
     "A figure with room for every line, its title and the scales, and an axis for each line"
     import matplotlib.pyplot as plt
-<<<<<<< HEAD
-    wide = max(width*frame_size, 3.9)  # inches; a strip is 146 pixels high
-    line = frame_size*146/(SIZE + 2)
-=======
     wide = max(width*frame_size, 3.9)  # inches
     line = frame_size*146/(SIZE + 2)   # a strip is 146 pixels high
->>>>>>> front
     titles = [textwrap.fill(title, int(17*wide)) for title in titles]
     above = [.06 + .14*len(titles[i].splitlines())*(not start) for i, start in lines]
     high = sum(above) + len(lines)*line + .55
