@@ -78,9 +78,9 @@ class RunFolder:
 
     def remove_parts(self):
         "Remove what a process that was killed left half written; other files are the user's"
-        names = vars(type(self)).items()
-        for name in [getattr(self, key) for key, value in names if isinstance(value, property) and key != 'name']:
-            name.with_name('part-' + name.name).unlink(missing_ok=True)
+        result = self.predictions, self.answers, self.samples, self.metrics
+        for path in self.config, self.log, self.weights, self.checkpoint, *result:
+            path.with_name('part-' + path.name).unlink(missing_ok=True)
 
     def read_config(self)->dict: return self._object(self.config, "a run's settings")   # {}: there is none
     def read_metrics(self)->dict: return self._object(self.metrics, "a run's scores")   # {}: there are none
