@@ -44,7 +44,7 @@ figures: table2 ## make all figures again, into figures/, and both tables; witho
 	$(PAPERMILL) nbs/figures.ipynb /dev/null
 
 table2: setup ## write Tables 1 and 2 and the README's table again, from the committed summaries of runs
-	$(PAPERMILL) nbs/table2.ipynb /dev/null -r pages ""
+	$(PAPERMILL) nbs/table2.ipynb /dev/null
 	$(BIN)/python .ci/summary
 
 # A run that was stopped goes on; runs/campaign.csv lists them all. `python -m everything_is_video.campaign --list` only lists.

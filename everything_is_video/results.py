@@ -170,7 +170,8 @@ def _run_row(
     "A run as a row of Table 2"
     name = 'this project' if run['model'] == 'ours' else f'{run["model"]}, this project'
     seeds = ('seed ' if len(run['seeds']) == 1 else 'seeds ') + ', '.join(map(str, run['seeds']))
-    how = f'{run["preset"]}, {_spent(run)}, {run["device"]}, {seeds}, n = {run["n"]:,.0f}'
+    learnt = f', {run["n_train"]:,.0f} training examples' if run.get('n_train', 0) > 0 else ''
+    how = f'{run["preset"]}{learnt}, {_spent(run)}, {run["device"]}, {seeds}, n = {run["n"]:,.0f}'
     cells = {**row_cells(run), 'Trivial answer': _trivial_cell(run), 'Run': how}
     return {'Task': '', 'Dataset': run['dataset'], 'Model': name, **cells}
 
