@@ -47,8 +47,8 @@ table2: setup ## write Tables 1 and 2 and the README's table again, from the com
 	$(PAPERMILL) nbs/table2.ipynb /dev/null
 	$(BIN)/python .ci/summary
 
-# A run that was stopped goes on; runs/campaign.csv lists them all. `python -m everything_is_video.campaign --list` only lists.
-runs: setup ## execute the runs of the table that are not yet done, in order (Ctrl-C stops; again goes on)
+# A run that was stopped continues; runs/campaign.csv lists them all. `python -m everything_is_video.campaign --list` only lists.
+runs: setup ## execute the runs of the table that are not yet done, in order (Ctrl-C stops; the next time it continues)
 	@$(BIN)/python -m everything_is_video.campaign
 
 docs: setup ## write the notebooks and the API as a site, _docs/index.html, and open its pages in a headless Chromium, where there is one
