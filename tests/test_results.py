@@ -54,7 +54,7 @@ def test_metrics_stand_alone():
     script = "import sys, everything_is_video.metrics; print(*(m for m in sys.modules if m.startswith('everything_is_video.')))"
     done = subprocess.run([sys.executable, '-c', script], cwd=ROOT, capture_output=True, text=True, check=True)
     names = {name.removeprefix('everything_is_video.') for name in done.stdout.split()}
-    assert names <= {'core', 'frames', 'media', 'metrics', 'ocr'}, names
+    assert names <= {'core', 'folders', 'frames', 'lettering', 'media', 'metrics', 'ocr'}, names
 
 # a run's summary
 
