@@ -56,7 +56,7 @@ def test_campaign(tmp_path, capsys, monkeypatch):
     status, said, _ = lines(start(path))
     now = stamps(folder)
     assert status == 1 and [said[run].split(' ', 2)[:2] for run in runs] == [['done:', 'accuracy']]*2
-    assert sorted(p for p in now if now[p] != trained.get(p)) == [folder/run/'metrics.json' for run in runs]
+    assert sorted(p for p in now if now[p] != trained.get(p)) == [folder/run/name for run in runs for name in ('metrics.json', 'samples.png')]
 
     monkeypatch.setenv('EIV_DATA', str(folder/'data'))
     assert list(campaign(path).values()) == ['failed', 'done', 'missing', 'done']

@@ -5,7 +5,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 import numpy as np
 import pytest
-from everything_is_video import download as module
+from everything_is_video import download as module, pickles
 from everything_is_video.download import download, extract, fetch
 from everything_is_video.pickles import read_pickle
 from everything_is_video.core import UserError
@@ -611,12 +611,6 @@ def test_what_torchvision_reads(tmp_path):
         assert np.array_equal(np.concatenate([p['data'] for p in parts]).reshape(-1, 3, 32, 32).transpose(0, 2, 3, 1), dataset.data)
         assert sum((p['labels'] for p in parts), []) == dataset.targets
 
-def test_what_samples_writes(tmp_path):
-    samples = pytest.importorskip('everything_is_video.samples')
-    if not hasattr(samples, '_pickle'): pytest.skip('samples has no _pickle')
-    samples._pickle(tmp_path/'a', {b'labels': [1, 2], b'data': np.arange(6, dtype=np.uint8).reshape(2, 3), b'filenames': [b'a.png', b'b.png']})
-    assert same(read_pickle(tmp_path/'a'), {'labels': [1, 2], 'data': np.arange(6, dtype=np.uint8).reshape(2, 3), 'filenames': ['a.png', 'b.png']})
-
 def test_a_batch_of_full_size(tmp_path):
     value = {'data': rng.integers(0, 256, (10_000, 3072), np.uint8), 'labels': list(range(10))*1000, 'filenames': ['a.png']*10_000}
     for write in official, pickle.dumps:
@@ -689,10 +683,10 @@ def test_files_that_are_no_files(tmp_path):
 
 def test_nothing_is_changed_by_a_pickle(tmp_path):
     "State and attributes that a pickle sets stay its own"
-    before = set(vars(module._Call)), np.dtype('u1').itemsize
+    before = set(vars(pickles._Call)), np.dtype('u1').itemsize
     (tmp_path/'a').write_bytes(ops(DTYPE + b'N}X\4\0\0\0nameX\1\0\0\0xs\x86b'))
     refused('', read_pickle, tmp_path/'a')
-    assert (set(vars(module._Call)), np.dtype('u1').itemsize) == before
+    assert (set(vars(pickles._Call)), np.dtype('u1').itemsize) == before
     (tmp_path/'a').write_bytes(official(batch()))
     assert same(read_pickle(tmp_path/'a'), batch())
 

@@ -115,7 +115,7 @@ def test_other_recipe(tmp_path):
     with pytest.raises(UserError, match='seed was 0 and is 1'): train(replace(config, seed=1), recipe)
     train(config, recipe)
     assert config.run.weights.read_bytes() == weights
-    code = f"from everything_is_video.core import locked\nwith locked({str(config.run.lock)!r}, 'in use'): print('free')"
+    code = f"from everything_is_video.folders import locked\nwith locked({str(config.run.lock)!r}, 'in use'): print('free')"
     assert subprocess.run([sys.executable, '-c', code], cwd=REPOSITORY, capture_output=True, text=True).stdout == 'free\n'
 
 def test_out_of_memory(tmp_path):
