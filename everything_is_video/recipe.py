@@ -19,15 +19,24 @@ class Recipe:
     model:ModelConfig = ModelConfig()
     lr:float = 3e-4           # learning rate
     muon:bool = False         # Muon instead of AdamW for the matrices inside the blocks
+    weight_decay:float = .01  # Muon's; AdamW's is .01
     warmup:int = 0            # steps in which the learning rate rises
     decay:bool = False        # let the learning rate fall to 0 over the budget, or keep it constant
     clip:float = 1.           # largest norm of the gradient
     bce_fraction:float = 0.   # part of the budget, at the start, with cross-entropy of the pixels as the loss
     ssim_power:float = 1.     # the loss after that is 1 - MS-SSIM to this power
     augment:int = 0           # augment from this pass over the training data on; 0: never
-    batch_size:int = 0        # clips a step; 0: the task's (Table 1)
+    augment_passes:int = 0    # augment from the start where the budget is at least so many passes; 0: never
+    shift:int = 8             # augmentation moves pictures by at most so many pixels (a sound's by 4)
+    cut:int = 0               # and cuts out a square of this height and width, in pixels
+    colour:float = 0.         # and changes brightness, contrast and saturation by at most this part
+    mask:int = 0              # and masks bands of a spectrogram, at most so many pixels wide
+    blank:float = 0.          # and blanks a word with this probability
+    batch_size:int = 0        # clips a step; 0: the task's (Table 1), or
+    batch_frames:int = 0      # as many clips as have so many frames, a power of two up to 256; 0: not so
     minutes:float = 7*24*60   # time budget: the paper's 7 days
     validate_every:int = 200  # steps between validations
+    validate_seconds:float = 0. # seconds between them instead, where the budget is in minutes; 0: steps
     validate_on:int = 512     # at most so many validation clips
 
 # %% ../nbs/06_recipe.ipynb #51d1ac52
@@ -58,11 +67,13 @@ _BUDGET = dict(minutes=10, validate_every=100, validate_on=256)
 _TINY = ModelConfig(K=64, heads=2, global_blocks=1, dropout=0.)  # for tests
 _TESTS = dict(batch_size=8, minutes=2, validate_every=15, validate_on=16)
 _FREE = dict(muon=True, warmup=50, decay=True, bce_fraction=.5, ssim_power=4., augment=10)
+_PICTURES = dict(augment=0, augment_passes=10, cut=24, colour=.2, mask=8, blank=.1)
+_GPU = dict(weight_decay=.1, bce_fraction=.7, batch_frames=1344, validate_seconds=60.)
 
 PRESETS = {
     'paper': Recipe(),
     'paper-small': Recipe(_SMALL, **_BUDGET),
-    'fast': Recipe(lr=1e-3, **_FREE, minutes=60),
+    'fast': Recipe(lr=1e-3, **{**_FREE, **_PICTURES, **_GPU}, minutes=60),
     'small': Recipe(replace(_SMALL, dropout=0.), lr=3e-3, **_FREE, **_BUDGET, batch_size=32),
     'tiny': Recipe(_TINY, lr=3e-3, **{**_FREE, 'warmup': 10}, **_TESTS),
 }
@@ -75,8 +86,11 @@ def fit_to_task(
     minutes:float=0   # time budget; 0: the recipe's
 )->Recipe:
     "A recipe with a task's sizes and a run's budget"
-    model = replace(recipe.model, max_frames=task.n_input + task.n_target - 1)
-    batch_size = batch_size or recipe.batch_size or task.batch_size
+    frames = task.n_input + task.n_target - 1  # that the model sees
+    model = replace(recipe.model, max_frames=frames)
+    room = recipe.batch_frames//frames
+    filled = room and min(256, 2**(room.bit_length() - 1))
+    batch_size = batch_size or recipe.batch_size or filled or task.batch_size
     return replace(recipe, model=model, batch_size=batch_size, minutes=minutes or recipe.minutes)
 
 # %% ../nbs/06_recipe.ipynb #d74fd19e
@@ -118,5 +132,5 @@ def make_optimizers(
     outside = 'embed', 'head', 'pos_'
     inside = {p for n, p in model.named_parameters() if p.ndim == 2 and not n.startswith(outside)}
     rest = [p for p in model.parameters() if p not in inside]
-    muon = Muon([p for p in model.parameters() if p in inside], recipe.lr)
+    muon = Muon([p for p in model.parameters() if p in inside], recipe.lr, weight_decay=recipe.weight_decay)
     return [muon, torch.optim.AdamW(rest, lr=recipe.lr, betas=(.9, .99), fused=True)]
