@@ -18,28 +18,36 @@ from .frames import SIZE, text_frame
 
 # %% ../nbs/batches.ipynb #890cbdac
 class TextAtlas:
-    "Every text drawn so far, by number: `ids` to number texts, `table` to look the frames up"
+    "Every text seen so far, by number: `ids` to number texts, `frames` and `table` to look them up"
     def __init__(self):
-        self.index = {}
-        self._lock = Lock()
+        self.index = {}          # text -> number
+        self._texts = []         # number -> text
         self._table = np.zeros((64, SIZE, SIZE), np.uint8)
-
-    def _add(self, text):
-        number = len(self.index)
-        if number == len(self._table): self._table = np.concatenate([self._table, np.zeros_like(self._table)])
-        self._table[number] = text_frame(text)
-        self.index[text] = number
+        self._drawn = np.zeros(64, bool)
+        self._lock = Lock()
 
     def ids(self, texts:list)->np.ndarray: # (n,) int64
-        "The texts' numbers; new texts are drawn, in their order"
+        "The texts' numbers"
         with self._lock:  # a thread may number the next batch
             for text in dict.fromkeys(texts):
-                if text not in self.index: self._add(text)
+                if text in self.index: continue
+                self._texts.append(text)
+                self.index[text] = len(self.index)
         return np.fromiter(map(self.index.__getitem__, texts), np.int64, len(texts))
 
+    def frames(self, numbers:np.ndarray)->np.ndarray: # (n, 64, 64) uint8, white on black
+        "Some texts' frames; new ones are drawn"
+        while len(self._drawn) <= numbers.max(initial=0):
+            self._table = np.concatenate([self._table, np.zeros_like(self._table)])
+            self._drawn = np.concatenate([self._drawn, np.zeros_like(self._drawn)])
+        for number in np.unique(numbers[~self._drawn[numbers]]):
+            self._table[number] = text_frame(self._texts[number])
+        self._drawn[numbers] = True
+        return self._table[numbers]
+
     @property
-    def table(self): # (V, 64, 64) uint8, white on black
-        return self._table[:len(self.index)]
+    def table(self): # (V, 64, 64) uint8: all frames
+        return self.frames(np.arange(len(self._texts)))
 
 # %% ../nbs/batches.ipynb #d9ac2a43
 class Coded(NamedTuple):
@@ -86,13 +94,26 @@ class Renderer:
         self.device = torch.device(device)
         self.atlas = TextAtlas()
         self.atlas.ids([''])  # number 0 is the empty frame
-        self.table = torch.zeros(0, SIZE, SIZE)
+        self.table = torch.zeros(64, SIZE, SIZE, dtype=torch.uint8, device=device)
+        self.here = np.zeros(64, bool)  # which texts' frames lie in the table
 
     def send(self, array)->torch.Tensor:
         "An array on the device; from pinned memory, so that nothing waits for the copy"
         tensor = torch.from_numpy(np.asarray(array))
         if self.device.type == 'cuda': tensor = tensor.pin_memory()
         return tensor.to(self.device, non_blocking=True)
+
+    def texts(self,
+        numbers:np.ndarray # (n,)
+    )->torch.Tensor: # (n, 64, 64) uint8
+        "Texts' frames from the table; those that are not in it yet are drawn and sent"
+        while len(self.here) <= numbers.max():
+            self.table = torch.cat([self.table, torch.zeros_like(self.table)])
+            self.here = np.concatenate([self.here, np.zeros_like(self.here)])
+        new = np.unique(numbers[~self.here[numbers]])
+        if len(new): self.table[self.send(new)] = self.send(self.atlas.frames(new))
+        self.here[new] = True
+        return self.table[self.send(numbers)]
 
     def code(self,
         clips:list, # B clips of the same length T
@@ -107,8 +128,7 @@ class Renderer:
     )->torch.Tensor: # (B, T, 3, 64, 64) float in [0, 1]
         B, T = coded.numbers.shape
         flat = coded.numbers.ravel()
-        if len(self.table) < len(self.atlas.table): self.table = self.send(self.atlas.table.copy())
-        batch = self.table[self.send(np.maximum(flat, 0))][:, None].repeat(1, 3, 1, 1)
+        batch = self.texts(np.maximum(flat, 0))[:, None].repeat(1, 3, 1, 1)
         places = np.flatnonzero(flat < 0)
         if len(places):
             pictures = coded.pictures[self.send(-1 - flat[places])]
