@@ -83,9 +83,9 @@ def test_letters_that_no_font_has(installed):
     assert 'U+D800: ' in refusal(text_frame, '\ud800')
     assert ' and 15 more' in refusal(text_frame, ''.join(map(chr, range(0x4e00, 0x4e14))))
     atlas = TextAtlas()
-    refusal(atlas.ids, ['a', '猫'])
-    assert atlas.ids(['b', 'a']).tolist() == [1, 0], 'a refused text takes no number'
-    assert (atlas.table == [text_frame('a'), text_frame('b')]).all()
+    assert atlas.ids(['a', '猫', 'b', 'a']).tolist() == [0, 1, 2, 0]
+    for _ in range(2): assert '猫 (U+732B)' in refusal(atlas.frames, np.array([0, 1])), 'refused when it is to be drawn, each time'
+    assert (atlas.frames(np.array([2, 0])) == [text_frame('b'), text_frame('a')]).all()
 
 def test_a_font_that_has_them(installed, tmp_path):
     font = TTFont(lettering._shipped()[0])
