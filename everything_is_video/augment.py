@@ -137,11 +137,10 @@ def augmentation(
     words = task.sources['official'].n_frames == 0
     if words: return Augmentation(task.n_input, blank=recipe.blank)
     shift = min(recipe.shift, task.shift)
-    if 'Audio' in task.title: return Augmentation(task.n_input, right=shift, mask=recipe.mask)
-    mirror = task.mirror or task.output == 'boxes'
+    if task.sound: return Augmentation(task.n_input, right=shift, mask=recipe.mask)
     colour = recipe.colour*(task.output != 'video')  # grey frames have to stay those of the coloured ones
-    whole = 'QA' in task.title or task.output in ('boxes', 'video')
-    return Augmentation(task.n_input, shift, shift, mirror, recipe.cut*(not whole), colour)
+    cut = 0 if task.whole else recipe.cut
+    return Augmentation(task.n_input, shift, shift, task.mirror, cut, colour)
 
 def random_numbers(
     seed:int,

@@ -73,3 +73,4 @@ class AudioClassification(Task):
     sources = {'official': AudioMNIST, 'fsdd': FSDD}
     sample = 'audiomnist', 1_000
     shift = 4
+    sound = True

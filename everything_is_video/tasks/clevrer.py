@@ -88,3 +88,4 @@ class VideoQA(Task):
     name, title, row, n_input, batch_size = 'clevrer', 'Video QA', 5, 21, 16
     sources = {'official': CLEVRER, 'easy_vqa': EasyVQA}
     sample = 'clevrer', 300
+    whole = True

@@ -6,7 +6,6 @@
 __all__ = ['window', 'LaSOT', 'OTB', 'Tracking', 'ObjectTracking']
 
 # %% ../../nbs/tasks/lasot.ipynb #77fb3212
-from dataclasses import replace
 from pathlib import Path
 import numpy as np
 from ..core import UserError
@@ -15,7 +14,7 @@ from ..download import fetch
 from ..frames import SIZE, Clip, draw_box, pad
 from ..media import image_size, read_image
 from ..tables import inside
-from .base import Task, moved
+from .base import Task
 from ..tracks import TRACK_FILES, image_names, read_text, read_track, sequence_images
 
 # %% ../../nbs/tasks/lasot.ipynb #079b8ff8
@@ -140,23 +139,10 @@ class ObjectTracking(Task):
     sources = {'official': LaSOT, 'otb': OTB, 'tracking': Tracking}
     sample = 'lasot', 60
     augmented = True
+    mirror = True
+    whole = True
 
     def clip(self, example):
         "The frames with one box, then with all; no box where the target is absent"
         boxed = [draw_box(f, b) if b[0] >= 0 else f for f, b in zip(example.frames, example.answer)]
         return Clip(pad([boxed[0], *example.frames[1:]], self.n_input), boxed, example.answer)
-
-    def augment(self, example, rng):
-        "Frames and boxes mirrored, and moved as far as every box stays inside"
-        frames = example.frames
-        boxes = np.array(example.answer)
-        there = boxes[:, 0] >= 0 # at least in the first frame: a window begins where the target is seen
-        if rng.random() < .5:
-            frames = frames[..., ::-1]
-            x0, y0, x1, y1 = boxes[there].T
-            boxes[there] = np.stack([SIZE-1 - x1, y0, SIZE-1 - x0, y1], 1)
-        low = np.maximum(-boxes[there, :2].min(0), -self.shift)
-        high = np.minimum(SIZE-1 - boxes[there, 2:].max(0), self.shift)
-        right, down = rng.integers(low, high, endpoint=True)
-        boxes[there] += [right, down, right, down]
-        return replace(example, frames=moved(frames, right, down), answer=boxes)

@@ -81,3 +81,4 @@ class FrameQA(Task):
     name, title, row, n_input, batch_size = 'tgif_qa', 'Video QA', 6, 21, 16
     sources = {'official': TGIFQA}
     sample = 'tgif_qa', 300
+    whole = True

@@ -88,6 +88,7 @@ class Colorization(Task):
     sources = {'official': TinyVIRAT, 'fight': ColourFight}
     sample = 'tinyvirat', 300
     mirror = True
+    whole = True
 
     def clip(self, example):
         "Ten grey frames, then the same frames in colour"
