@@ -288,10 +288,15 @@ def restore(
     values:dict,      # a checkpoint, or None
     run,              # where it came from, for a message
     model:VideoModel,
-    optimizers:list
+    optimizers:list,
+    n_train:int=None  # training examples there are now
 )->dict: # the state: step, seconds, the last and the best validation SSIM, every start
     "Continue where a checkpoint stopped; a new run starts at step 0"
     if values is None: return dict(step=0, seconds=0., ssim=math.nan, best=-1., starts=[])
+    before = values['state'].get('n_train', n_train)
+    if n_train and before != n_train:
+        raise UserError(f'{run}: was trained on {before:,} examples, and now there are {n_train:,}: '
+                        'the data or its split is another; set another run_dir')
     try:
         model.load_state_dict(values['model'])
         for o, saved in zip(optimizers, values['optimizers'], strict=True): o.load_state_dict(saved)

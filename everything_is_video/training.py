@@ -112,9 +112,9 @@ class Trainer:
     def resume(self):
         "Continue where the run's checkpoint stopped"
         run = self.config.run
-        with rank_zero_first(): self.state = restore(read_checkpoint(run), run, self.model, self.optimizers)
-        devices = f'{world_size()} × '*(world_size() > 1) + device_name(self.device)
-        start = provenance(devices)
+        with rank_zero_first(): saved = read_checkpoint(run)
+        self.state = restore(saved, run, self.model, self.optimizers, len(self.data))
+        start = provenance(f'{world_size()} × '*(world_size() > 1) + device_name(self.device))
         self.state['starts'].append(dict(step=self.state['step'], **start))
         self.state.update(n_train=len(self.data), **start)
 
