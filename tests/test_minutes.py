@@ -23,7 +23,7 @@ def same(a, b):
     if isinstance(a.answer, np.ndarray): assert a.answer.dtype == b.answer.dtype
     assert np.array_equal(a.answer, b.answer)
 
-@pytest.mark.parametrize('task, source', REAL, ids='-'.join)
+@pytest.mark.parametrize('task, source', REAL, ids=['-'.join(pair) for pair in REAL])
 def test_real_data_through_a_pack(tmp_path, task, source):
     "Every text and answer, and the clips of forty examples of each split"
     data = os.environ.get('EIV_DATA')
