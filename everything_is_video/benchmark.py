@@ -47,7 +47,8 @@ def timed(
     least:int=2     # rounds
 )->np.ndarray: # (rounds, functions) seconds
     "At least so many rounds, more until the budget of seconds is spent, at most 100"
-    rounds, start = [], time.perf_counter()
+    rounds = []
+    start = time.perf_counter()
     while len(rounds) <= least or len(rounds) < 100 and time.perf_counter() - start < budget:
         row = []
         for function in functions:
@@ -129,7 +130,8 @@ class Outside(nn.Module):
             image_size=SIZE, patch_size=c.patch, num_frames=n_frames, num_hidden_layers=blocks,
             hidden_size=c.K, intermediate_size=4*c.K, num_attention_heads=c.heads,
             hidden_dropout_prob=c.dropout)
-        self.model, self.head = TimesformerModel(self.config), nn.Linear(c.K, 3*c.patch**2)
+        self.model = TimesformerModel(self.config)
+        self.head = nn.Linear(c.K, 3*c.patch**2)
 
     def forward(self, frames, n):
         tokens = self.model(2*frames - 1).last_hidden_state[:, 1:]  # (B, N*T, K) after the class token
@@ -139,7 +141,9 @@ class Outside(nn.Module):
 # %% ../nbs/benchmark.ipynb #0c1c4448
 class Noise(Dataset):
     "Examples of a task's shape: random frames, or random words"
-    name, task, folder, vocabulary = 'noise', None, '', ['yes', 'no']
+    name = 'noise'
+    task = None
+    vocabulary = ['yes', 'no']
 
     def __init__(self, root, split):
         super().__init__(root, split)
@@ -210,7 +214,8 @@ def length_row(
     config.run.path.mkdir(parents=True, exist_ok=True)
     trainer.step()
     _wait(trainer.device)
-    first, size = time.perf_counter() - begin, trainer.recipe.batch_size
+    first = time.perf_counter() - begin
+    size = trainer.recipe.batch_size
     taken = timed([trainer.step], trainer.device, budget)[:, 0]
     work = 3*size*sum(flops(trainer.recipe.model, task.n_input, task.n_target).values())
     middle = np.median(taken)
@@ -230,7 +235,8 @@ def clip_by_clip(
     device:torch.device
 ): # function without arguments that takes a step
     "Training as it was: a batch's clips made one by one, drawn, and sent to the device"
-    render, optimizers = Renderer(device), make_optimizers(model, recipe)
+    render = Renderer(device)
+    optimizers = make_optimizers(model, recipe)
     called = wrap_model(model, device) if isinstance(model, VideoModel) else model
     taken = []
     def step():
@@ -245,7 +251,8 @@ def side_rows(
     budget:float   # seconds
 )->list: # a dict of texts for each way
     "The training, and other ways to do the same"
-    device, recipe = pick_device(config.device), config.recipe
+    device = pick_device(config.device)
+    recipe = config.recipe
     trainer = Trainer(config)
     models = {'clip by clip': VideoModel(recipe.model), 'the plain twin': PlainTwin(VideoModel(recipe.model))}
     if importlib.util.find_spec('transformers'):
@@ -304,7 +311,8 @@ def benchmark(
         rate = product_rate(place, kind, min(3*minutes, 3))
         products = f'{rate/1e12:.3g} TFLOP/s in {kind}'.replace('torch.', '')
         about = {'Device': device_name(place), 'Products': products}
-        tasks, rows = shapes_of_table1(), []
+        tasks = shapes_of_table1()
+        rows = []
         for i, task in enumerate(tasks):
             left = end - time.monotonic()
             if left <= 0: return

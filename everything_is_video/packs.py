@@ -44,7 +44,8 @@ def decode_strip(
     where='a picture' # what an error calls it
 )->np.ndarray: # (n, 3, 64, 64) uint8
     "The frames of a strip"
-    kind, content = data[:1], data[1:]
+    kind = data[:1]
+    content = data[1:]
     if kind == _FILE: return read_image(where, content)[None]
     with reading(where, 'a strip of frames'):
         if kind not in _KINDS: raise ValueError(f'of the kind {kind!r}')
