@@ -25,7 +25,7 @@ from torch.profiler import ProfilerActivity, profile
 from .batches import Renderer, batch_indices
 from .core import UserError, atomic_write
 from .datasets import Dataset
-from .devices import autocast_pays, device_name, pick_device, wrap_model
+from .devices import autocast_pays, device_name, pick_device
 from .frames import SIZE
 from .generation import generate
 from .model import (
@@ -227,6 +227,11 @@ def length_row(
             'Generated frame, ms': f'{1e3*_generating(trainer.model, task, trainer.device):.3g}'}
 
 # %% ../nbs/benchmark.ipynb #99f0a29c
+def _compiled(model, device):
+    "A VideoModel as it was trained then: on CUDA compiled as a whole"
+    cuda = device.type == 'cuda' and isinstance(model, VideoModel)
+    return torch.compile(model, dynamic=False) if cuda else model
+
 def clip_by_clip(
     model, # called like a VideoModel
     task,  # one of TASKS
@@ -237,7 +242,7 @@ def clip_by_clip(
     "Training as it was: a batch's clips made one by one, drawn, and sent to the device"
     render = Renderer(device)
     optimizers = make_optimizers(model, recipe)
-    called = wrap_model(model, device) if isinstance(model, VideoModel) else model
+    called = _compiled(model, device)
     taken = []
     def step():
         numbers = batch_indices(len(data), recipe.batch_size, 0, len(taken)).tolist()

@@ -23,7 +23,7 @@ from .generation import predict
 from .packs import make_pack, packed_sources
 from .runs import from_root, opened_run
 from .tasks import TASKS, open_source
-from .training import Trainer
+from .training import Trainer, stop_requests
 
 # %% ../nbs/minutes.ipynb #9a2d8236
 def weighted_rows(
@@ -120,12 +120,12 @@ def unbundle(
     return files
 
 # %% ../nbs/minutes.ipynb #090112fb
-def _run(row, config, costs, frames):
+def _run(config, costs, frames, asked):
     "Train and predict; what it took besides is learnt"
     begin = time.monotonic()
     trainer = Trainer(config)
     with opened_run(config, trainer.recipe):
-        trainer.fit()
+        if not asked: trainer.fit()
         if trainer.progress < 1: raise KeyboardInterrupt  # asked to stop
     trained = trainer.state['seconds']
     del trainer  # its memory
@@ -144,10 +144,10 @@ def _test_frames(row, data):
     task = TASKS[row['task']]
     return len(open_source(task, row['source'], data, 'test'))*task.n_target
 
-def _attempt(row, config, costs, frames, out):
+def _attempt(row, config, costs, frames, out, asked):
     "Do a run; how it went, in a line"
     try:
-        _run(row, config, costs, frames)
+        _run(config, costs, frames, asked)
         begin = time.monotonic()
         bundle(config.run, out/run_name(row))
         costs.around += time.monotonic() - begin
@@ -167,8 +167,9 @@ def _before(row, out, there):
 def _work(todo, data, out, end, costs, say):
     "Do the runs that can end, in order"
     frames = [_test_frames(row, data) for row in todo]
-    with tempfile.TemporaryDirectory() as folder:
+    with tempfile.TemporaryDirectory() as folder, stop_requests() as asked:
         for i, row in enumerate(todo):
+            if asked: raise KeyboardInterrupt
             needs = [costs.need(n) for n in frames[i:]]
             left = max(end - time.monotonic(), 0)
             seconds = allotted([weight(other) for other in todo[i:]], needs, left)[0]
@@ -177,7 +178,7 @@ def _work(todo, data, out, end, costs, say):
                 continue
             training = round((seconds - costs.besides(frames[i]))/60, 3)
             config = replace(row_config(row, folder), data_dir=str(data), minutes=training)
-            say(row, _attempt(row, config, costs, frames[i], out))
+            say(row, _attempt(row, config, costs, frames[i], out, asked))
             _free()
             shutil.rmtree(config.run.path, ignore_errors=True)
 
