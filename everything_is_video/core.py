@@ -103,4 +103,6 @@ def read_json(
     what:str # what it should be, with its article
 ): # its contents
     "The contents of a JSON file"
-    with reading(path, what), open(path, encoding='utf-8') as file: return json.load(file)
+    with reading(path, what):
+        if Path(path).exists() and not Path(path).is_file(): raise ValueError('not a regular file')
+        with open(path, encoding='utf-8-sig') as file: return json.load(file)  # with or without a BOM
