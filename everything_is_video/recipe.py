@@ -33,8 +33,8 @@ class Recipe:
     colour:float = 0.         # and changes brightness, contrast and saturation by at most this part
     mask:int = 0              # and masks bands of a spectrogram, at most so many pixels wide
     blank:float = 0.          # and blanks a word with this probability
-    batch_size:int = 0        # clips a step; 0: the task's (Table 1), or
-    batch_frames:int = 0      # as many clips as have so many frames, a power of two up to 256; 0: not so
+    batch_size:int = 0        # clips a step; 0: the task's (Table 1)
+    batch_frames:int = 0      # fewer clips, a power of two up to 256, where they have more frames; 0: never
     minutes:float = 7*24*60   # time budget: the paper's 7 days
     validate_every:int = 200  # steps between validations
     validate_seconds:float = 0. # seconds between them instead, where the budget is in minutes; 0: steps
@@ -75,7 +75,7 @@ PRESETS = {
     'paper': Recipe(),
     'paper-small': Recipe(_SMALL, **_BUDGET),
     'fast': Recipe(lr=1e-3, **{**_FREE, **_PICTURES, **_GPU}, minutes=60),
-    'small': Recipe(replace(_SMALL, dropout=0.), lr=3e-3, **_FREE, **_BUDGET, batch_size=32),
+    'small': Recipe(replace(_SMALL, dropout=0.), lr=3e-3, **_FREE, **_BUDGET, batch_size=32, batch_frames=168),
     'tiny': Recipe(_TINY, lr=3e-3, **{**_FREE, 'warmup': 10}, **_TESTS),
 }
 
@@ -91,7 +91,8 @@ def fit_to_task(
     model = replace(recipe.model, max_frames=frames)
     room = recipe.batch_frames//frames
     filled = room and min(256, 2**(room.bit_length() - 1))
-    batch_size = batch_size or recipe.batch_size or filled or task.batch_size
+    given = [size for size in (recipe.batch_size, filled) if size]
+    batch_size = batch_size or min(given, default=task.batch_size)
     return replace(recipe, model=model, batch_size=batch_size, minutes=minutes or recipe.minutes)
 
 # %% ../nbs/06_recipe.ipynb #d74fd19e
