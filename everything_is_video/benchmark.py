@@ -264,7 +264,7 @@ def side_rows(
         models['TimeSformer'] = Outside(recipe.model, recipe.model.max_frames)
     ways = {'this project': trainer.step}
     for name, model in models.items():
-        ways[name] = clip_by_clip(model.to(device), task, recipe, trainer.data, device)
+        ways[name] = clip_by_clip(model.to(device), task, recipe, trainer.parts[0].data, device)
     taken = dict(zip(ways, timed(list(ways.values()), device, budget).T))
     ours = taken['this project']
     def rate(times): return f'{recipe.batch_size/np.median(times):,.3g}'

@@ -17,7 +17,7 @@ from .devices import pick_device
 from .frames import show
 from .model import KVCache, VideoModel
 from .runs import Config, load_model, read_checkpoint
-from .tasks import TASKS, open_dataset
+from .tasks import open_dataset
 
 # %% ../nbs/09_generation.ipynb #ef39e514
 @torch.no_grad()
@@ -105,29 +105,37 @@ def save_predictions(
     except Exception as error: print(f'{run.samples}: not drawn ({error}); the predictions are kept')
 
 # %% ../nbs/09_generation.ipynb #6b108e07
-def predict(
-    config:Config
-)->RunFolder: # the run's folder, with predictions.npz, samples.png and metrics.json in it
-    "Generate the target frames of the test set with a run's best weights, and keep them"
-    task = TASKS[config.task]
-    run = config.run
-    device = pick_device(config.device)
-    model = load_model(run, device)
-    render = Renderer(device)
-    saved = read_checkpoint(run)
-    if saved is None: raise UserError(f'{run.checkpoint}: not there; train first')
-    state = saved['state']
-    how = config.download, config.cache, config.skip_bad
-    test = open_dataset(task, config.source, config.data, 'test', *how)
+def _predict_part(config, name, model, state, render):
+    "Predict the test set of a run's task"
+    task, source = config.parts[name]
+    folder = config.results[name]
+    test = open_dataset(task, source, config.data, 'test', config.download, config.cache, config.skip_bad)
     def complete(clips):
         generated = generate(model, render(clips)[:, :task.n_input], task.n_target)
         return (generated*255).round().byte().cpu().numpy()
     about = {key: state.get(key) for key in ('device', 'versions', 'commit', 'n_train')}
+    steps = state['step']
+    if len(config.parts) > 1:
+        rows = folder.read_log()
+        steps = int(rows[-1]['step']) if rows else 0
+        about |= dict(model='one model', parts=len(config.parts), all_steps=state['step'],
+                      n_train=about['n_train'][name])
     if len(state.get('starts', ())) > 1: about['starts'] = state['starts']
+    save_predictions(folder, complete, task, test)
+    write_json(folder.metrics, dict(
+        task=task.name, source=source, dataset=test.name, preset=config.preset,
+        parameters=sum(p.numel() for p in model.parameters()), seed=config.seed, steps=steps,
+        train_seconds=round(state['seconds'], 1), **about, n_test=len(test), metrics={}))
+
+def predict(
+    config:Config
+)->RunFolder: # the run's folder, with predictions.npz, samples.png and metrics.json in it
+    "Generate the target frames of the test set with a run's best weights, and keep them"
+    run = config.run
+    device = pick_device(config.device)
+    model = load_model(run, device)
+    saved = read_checkpoint(run)
+    if saved is None: raise UserError(f'{run.checkpoint}: not there; train first')
     with locked(run.lock, f'{run}: another process is using this run; wait for it'):
-        save_predictions(run, complete, task, test)
-        write_json(run.metrics, dict(
-            task=task.name, source=config.source, dataset=test.name, preset=config.preset,
-            parameters=sum(p.numel() for p in model.parameters()), seed=config.seed, steps=state['step'],
-            train_seconds=round(state['seconds'], 1), **about, n_test=len(test), metrics={}))
+        for name in config.parts: _predict_part(config, name, model, saved['state'], Renderer(device))
     return run

@@ -69,13 +69,14 @@ _TINY = ModelConfig(K=64, heads=2, global_blocks=1, dropout=0.)  # for tests
 _TESTS = dict(batch_size=8, minutes=2, validate_every=15, validate_on=16)
 _FREE = dict(muon=True, warmup=50, decay=True, bce_fraction=.5, ssim_power=4., augment=10)
 _PICTURES = dict(augment=0, augment_passes=10, cut=24, colour=.2, mask=8, blank=.1)
+_CLIPS = dict(batch_size=32, batch_frames=168)
 _GPU = dict(weight_decay=.1, bce_fraction=.7, batch_frames=1344, validate_seconds=60.)
 
 PRESETS = {
     'paper': Recipe(),
     'paper-small': Recipe(_SMALL, **_BUDGET),
     'fast': Recipe(lr=1e-3, **{**_FREE, **_PICTURES, **_GPU}, minutes=60),
-    'small': Recipe(replace(_SMALL, dropout=0.), lr=3e-3, **_FREE, **_BUDGET, batch_size=32, batch_frames=168),
+    'small': Recipe(replace(_SMALL, dropout=0.), lr=3e-3, **_FREE, **_BUDGET, **_CLIPS),
     'tiny': Recipe(_TINY, lr=3e-3, **{**_FREE, 'warmup': 10}, **_TESTS),
 }
 

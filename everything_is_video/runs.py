@@ -26,6 +26,7 @@ import everything_is_video
 from .folders import RunFolder, locked
 from .core import UserError, atomic_write, checked, notebook_parameters, write_json
 from .devices import pick_device
+from .mixture import read_parts
 from .model import ModelConfig, VideoModel
 from .recipe import PRESETS, Recipe, fit_to_task
 from .tasks import TASKS, open_dataset
@@ -43,8 +44,8 @@ def from_root(
 @dataclass(frozen=True)
 class Settings:
     "The settings of any run"
-    task:str = 'cifar10'     # one of the tasks
-    source:str = 'official'  # official, a named stand-in, or sample
+    task:str = 'cifar10'     # one of the tasks; of a run of ours several, with commas between them, or all
+    source:str = 'official'  # official, a named stand-in, or sample; of several tasks also task=source,…
     data_dir:str = ''        # '': $EIV_DATA, else ./data
     minutes:float = 0        # time budget; 0: the recipe's, or none where there is a step budget
     steps:int = 0            # step budget; 0: none
@@ -55,6 +56,12 @@ class Settings:
     skip_bad:bool = False    # leave out examples whose files cannot be read, and say how many
 
     @property
+    def parts(self): return read_parts(self.task, self.source)  # name -> task, source
+    @property
+    def results(self): # part -> the folder of its results: the run's own, or one of several in it
+        parts = self.parts
+        return {name: RunFolder(self.run/name) if len(parts) > 1 else self.run for name in parts}
+    @property
     def data(self): return from_root(self.data_dir or os.environ.get('EIV_DATA') or 'data')
     @property
     def run(self): return RunFolder(from_root(self.run_dir or f'runs/{self.name}'))
@@ -63,8 +70,7 @@ class Settings:
 
     def check(self):
         "Refuse values that cannot be meant"
-        if self.task not in TASKS:
-            raise UserError(f'task={self.task!r}: no such task; there are {", ".join(TASKS)}')
+        self.parts  # refuses what is none
         if not (math.isfinite(self.minutes) and self.minutes >= 0):
             raise UserError(f'minutes={self.minutes}: must be a number of minutes, 0 or more')
         if not 0 <= self.steps: raise UserError(f'steps={self.steps}: must not be below 0')
@@ -77,6 +83,8 @@ class Config(Settings):
     preset:str = ''            # paper, paper-small, fast, small or tiny; '': fast on a GPU, small on a CPU
     batch_size:int = 0         # 0: the preset's, else the task's
     resume:bool = True         # continue where a run in run_dir stopped; False: refuse a used run_dir
+    weights:str = ''           # of several tasks: how often each has its turn, task=number,…; '': by its size
+    start:str = ''             # begin with the weights of the run in this folder
     checkpointing:bool = False # compute activations again in the backward pass: less memory, a slower step
 
     def __post_init__(self):
@@ -85,16 +93,24 @@ class Config(Settings):
         object.__setattr__(self, 'preset', 'fast' if gpu else 'small')
 
     @property
-    def name(self): return f'{self.task}-{self.source}-{self.preset}-{self.seed}'
+    def name(self):
+        several = len(self.parts) > 1
+        what = f'{len(self.parts)}-tasks' if several else f'{self.task}-{self.source}'
+        return f'{what}-{self.preset}-{self.seed}'
     @property
     def limit(self): # minutes
         return self.minutes or (math.inf if self.steps else PRESETS[self.preset].minutes)
     @property
-    def recipe(self): # the preset's, with this run's budget and the task's sizes
+    def recipe(self): # the preset's, with this run's budget and the sizes of its task, or of all its tasks
         preset = PRESETS[self.preset]
-        task = TASKS[self.task]
-        preset = replace(preset, augment=preset.augment*task.augmented)
-        return fit_to_task(preset, task, self.batch_size, self.minutes)
+        tasks = [task for task, _ in self.parts.values()]
+        preset = replace(preset, augment=preset.augment*all(task.augmented for task in tasks))
+        fitted = [fit_to_task(preset, task, self.batch_size, self.minutes) for task in tasks]
+        if len(tasks) == 1: return fitted[0]
+        longest = max((recipe.model for recipe in fitted), key=lambda model: model.max_frames)
+        many = dict(validate_every=preset.validate_every*len(tasks),
+                    validate_on=max(preset.validate_on//len(tasks), 16))
+        return replace(preset, model=longest, minutes=fitted[0].minutes, **many)
 
     def check(self):
         "Refuse values that cannot be meant"
@@ -220,6 +236,14 @@ def _may_go_on(recipe, changed):
     return not scheduled and set(changed) <= {'steps', 'minutes', 'recipe.minutes'}
 
 # %% ../nbs/07_runs.ipynb #aa44133d
+def _open_parts(config, settings):
+    "A folder within the run's for each of its parts: a log, the weights that were best for it, results"
+    for name, (task, source) in config.parts.items():
+        folder = config.results[name]
+        folder.path.mkdir(exist_ok=True)
+        folder.remove_parts()
+        write_json(folder.config, dict(settings, task=task.name, source=source, part_of=settings['task']))
+
 @contextmanager
 def opened_run(
     config:Settings,
@@ -243,6 +267,7 @@ def opened_run(
             if not getattr(config, 'resume', True):
                 raise UserError(f'{run}: there is a run in it already; set resume, or another run_dir')
         else: write_json(run.config, now)
+        if len(config.parts) > 1: _open_parts(config, now)
         save_changes(run)
         yield
 
@@ -284,18 +309,22 @@ def read_checkpoint(
     raise UserError(f'{run.checkpoint}: {fault}, and there is no other; {advice}')
 
 # %% ../nbs/07_runs.ipynb #af5558fd
+def _count(n):
+    "Examples of one task, or of several, in words"
+    return ', '.join(f'{m:,} of {name}' for name, m in n.items()) if isinstance(n, dict) else f'{n:,}'
+
 def restore(
     values:dict,      # a checkpoint, or None
     run,              # where it came from, for a message
     model:VideoModel,
     optimizers:list,
-    n_train:int=None  # training examples there are now
+    n_train=None      # training examples there are now; of several tasks task -> number
 )->dict: # the state: step, seconds, the last and the best validation SSIM, every start
     "Continue where a checkpoint stopped; a new run starts at step 0"
-    if values is None: return dict(step=0, seconds=0., ssim=math.nan, best=-1., starts=[])
+    if values is None: return dict(step=0, seconds=0., ssim=math.nan, bests={}, starts=[], augment_from={})
     before = values['state'].get('n_train', n_train)
     if n_train and before != n_train:
-        raise UserError(f'{run}: was trained on {before:,} examples, and now there are {n_train:,}: '
+        raise UserError(f'{run}: was trained on {_count(before)} examples, and now there are {_count(n_train)}: '
                         'the data or its split is another; set another run_dir')
     try:
         model.load_state_dict(values['model'])
@@ -304,7 +333,9 @@ def restore(
         reason = (str(error) or type(error).__name__).splitlines()[-1].strip()[:150]
         raise UserError(f'{RunFolder(run).checkpoint}: a checkpoint of another model ({reason}); '
                         'move it away to start again, or set another run_dir') from None
-    return {'starts': [], **values['state']}
+    state = values['state']
+    new = {'starts': [], 'bests': {'run': state.get('best', -1.)}, 'augment_from': {}}
+    return new | state
 
 # %% ../nbs/07_runs.ipynb #9be61ec4
 LOG_COLUMNS = 'step', 'seconds', 'loss', 'validation_ssim', 'learning_rate', 'clips_per_second'
@@ -317,7 +348,7 @@ def add_to_log(
     run = RunFolder(run)
     kept = [r for r in run.read_log() if int(r['step']) < row['step']]
     text = io.StringIO()
-    writer = csv.DictWriter(text, LOG_COLUMNS, lineterminator='\n')
+    writer = csv.DictWriter(text, row, lineterminator='\n')
     writer.writeheader()
     writer.writerows([*kept, row])
     atomic_write(run.log, lambda part: part.write_text(text.getvalue(), encoding='utf-8'))

@@ -57,7 +57,8 @@ def test_losses_do_not_depend_on_the_way(folder, task):
     losses = []
     for free in None, 0, 2**40:
         one = trainer(folder, f'{task}-{free}', task, steps=10)
-        one.coded = coded_batches(one.task, one.data, one.render, one.examples, free)
+        part = one.parts[0]
+        part.coded = coded_batches(part.task, part.data, one.render, part.examples, free)
         for _ in range(4 if task == 'lasot' else 10): one.step()
         one.look()
         losses.append(one.losses)
@@ -80,20 +81,21 @@ def test_augmented_where_the_budget_is_ten_passes(folder):
     "In steps it is known at once; in minutes from the speed so far, and then kept"
     def fast(**more):
         one = trainer(folder, 'fast', preset='fast', batch_size=8, **more)
-        return one, len(one.data)
+        return one, len(one.parts[0].data)
     one, n = fast(steps=100)
-    assert one.augments(0) and 100*8 >= 10*n
+    assert one.parts[0].augments(0) and 100*8 >= 10*n
     one, n = fast(steps=10*n//8 - 1)
-    assert not one.augments(0)
+    assert not one.parts[0].augments(0)
     one, n = fast(minutes=1)
-    assert not one.augments(0)
+    assert not one.parts[0].augments(0)
     passes = lambda seconds: one.state.update(step=8, seconds=seconds) or one.unread.append(torch.ones(2)) or one.look()
     passes(60*8*8/(9*n))
-    assert not one.augments(8)
+    since = lambda: one.state['augment_from'].get('cifar10')
+    assert not one.parts[0].augments(8, since())
     passes(60*8*8/(11*n))
-    assert one.augments(8) and not one.augments(7)
+    assert one.parts[0].augments(8, since()) and not one.parts[0].augments(7, since())
     passes(60*8*8/(9*n))
-    assert one.augments(8)
+    assert one.parts[0].augments(8, since())
 
 def test_numbers_of_fast():
     "Every number of the recipe is in the settings that a run keeps"
