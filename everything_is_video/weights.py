@@ -6,6 +6,7 @@
 __all__ = ['start_from']
 
 # %% ../nbs/weights.ipynb #6b9b0be1
+import torch
 from safetensors.torch import load_file
 from .core import UserError, reading
 from .folders import RunFolder
@@ -22,10 +23,9 @@ def start_from(
         raise UserError(f'start={str(run)!r}: no {path.name} in it; give the folder of a trained run')
     with reading(path, 'weights'): weights = load_file(path)
     own = model.state_dict()
-    n = min(len(weights.get('pos_time', ())), len(own['pos_time']))
-    time = own['pos_time'].clone()
-    if n: time[:n] = weights['pos_time'][:n]
-    weights['pos_time'] = time
+    there, time = weights.pop('pos_time', own['pos_time'][:0]), own['pos_time']
+    n = min(len(there), len(time))
+    if there.shape[1:] == time.shape[1:]: weights['pos_time'] = torch.cat([there[:n], time[n:]])
     wrong = [name for name in own if name not in weights or weights[name].shape != own[name].shape]
     if wrong or len(weights) > len(own):
         raise UserError(f'{path}: does not fit this model ({len(wrong)} of {len(own)} tensors, first '
