@@ -54,10 +54,10 @@ def read_weights(
         try: weights[name] = float(number)
         except ValueError: weights[name] = 0.
         if name not in sizes or not 0 < weights[name] < float('inf'):
-            raise UserError(f'weights={text!r}: {entry.strip()!r} is not part=number above 0; '
+            raise UserError(f'turns={text!r}: {entry.strip()!r} is not part=number above 0; '
                             f'the parts are {", ".join(sizes)}')
     lost = [name for name in sizes if name not in weights]
-    if lost: raise UserError(f'weights={text!r}: {lost[0]} has none; give one for each part')
+    if lost: raise UserError(f'turns={text!r}: {lost[0]} has none; give one for each part')
     return weights
 
 def turns_of_100(

@@ -94,9 +94,10 @@ def read_runs(
     folder = Path(folder)
     rows = []
     if not folder.is_dir(): raise UserError(f'{folder}: no such folder; give the one that holds the runs')
-    for path in sorted(folder.glob('*/metrics.json')):
-        try: row = read_run(path.parent)
-        except UserError as error: row = {'run': path.parent.name, 'fault': str(error)}
+    for path in sorted([*folder.glob('*/metrics.json'), *folder.glob('*/*/metrics.json')]):
+        name = path.parent.relative_to(folder).as_posix()
+        try: row = read_run(path.parent) | {'run': name}
+        except UserError as error: row = {'run': name, 'fault': str(error)}
         scored = not row.keys().isdisjoint(('psnr', 'accuracy', 'iou', 'fault'))
         if scored: rows.append(row)
         if 'fault' in row: print(f'left out: {row["fault"]}')
@@ -160,7 +161,8 @@ def _spent(run):
     spent = f'{run["minutes"]:g} min'
     if steps > 0:
         kept = f' (best: {best:,.0f})' if best < steps else ''
-        spent = f'{steps:,.0f} steps{kept} in {spent}'
+        together = f' of {run["all_steps"]:,.0f}'*(run.get('all_steps', 0) > 0)  # of a model of several tasks
+        spent = f'{steps:,.0f}{together} steps{kept} in {spent}'
     if run.get('stopped_early') == 1: spent += ' (stopped early)' # only baselines do
     return spent
 
@@ -168,7 +170,8 @@ def _run_row(
     run:dict # as join_seeds gives it
 )->dict: # column -> text
     "A run as a row of Table 2"
-    name = 'this project' if run['model'] == 'ours' else f'{run["model"]}, this project'
+    model = run['model'] + f' of {run["parts"]:.0f} tasks'*(run.get('parts', 0) > 0)
+    name = 'this project' if model == 'ours' else f'{model}, this project'
     seeds = ('seed ' if len(run['seeds']) == 1 else 'seeds ') + ', '.join(map(str, run['seeds']))
     learnt = f', {run["n_train"]:,.0f} training examples' if run.get('n_train', 0) > 0 else ''
     how = f'{run["preset"]}{learnt}, {_spent(run)}, {run["device"]}, {seeds}, n = {run["n"]:,.0f}'

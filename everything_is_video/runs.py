@@ -83,7 +83,7 @@ class Config(Settings):
     preset:str = ''            # paper, paper-small, fast, small or tiny; '': fast on a GPU, small on a CPU
     batch_size:int = 0         # 0: the preset's, else the task's
     resume:bool = True         # continue where a run in run_dir stopped; False: refuse a used run_dir
-    weights:str = ''           # of several tasks: how often each has its turn, task=number,…; '': by its size
+    turns:str = ''             # of several tasks: how often each has its turn, task=number,…; '': by its size
     start:str = ''             # begin with the weights of the run in this folder
     checkpointing:bool = False # compute activations again in the backward pass: less memory, a slower step
 

@@ -82,7 +82,7 @@ class Trainer:
         with rank_zero_first():
             self.parts = [Part(name, *what, config, self.recipe) for name, what in config.parts.items()]
         self.sizes = {part.name: len(part.data) for part in self.parts}
-        self.turns = turns_of_100(list(read_weights(config.weights, self.sizes).values()))
+        self.turns = turns_of_100(list(read_weights(config.turns, self.sizes).values()))
         for part, n in zip(self.parts, self.turns): part.share = n/sum(self.turns)
         torch.manual_seed(config.seed)
         self.model, self.render = VideoModel(self.recipe.model).to(self.device), Renderer(self.device)

@@ -33,7 +33,7 @@ def killed(config, recipe, step):
 
 @pytest.fixture(scope='module')
 def whole(folder):
-    config = settings(folder, 'whole', weights=','.join(f'{task}=1' for task in TASKS))
+    config = settings(folder, 'whole', turns=','.join(f'{task}=1' for task in TASKS))
     recipe = replace(config.recipe, validate_every=40, validate_on=2, augment=1, model=replace(config.recipe.model, dropout=.1))
     train(config, recipe)
     return config, recipe
@@ -108,7 +108,7 @@ def test_a_task_of_ones_own_joins_in(folder):
     finally: del TASKS['flip']
 
 def test_turns_are_part_of_the_run(folder):
-    config = settings(folder, 'turns', task='cifar10,sst2', steps=4, weights='cifar10=3,sst2=1')
+    config = settings(folder, 'turns', task='cifar10,sst2', steps=4, turns='cifar10=3,sst2=1')
     assert Trainer(config).turns == (75, 25)
     train(config)
-    with pytest.raises(UserError, match='weights was'): train(settings(folder, 'turns', task='cifar10,sst2', steps=4))
+    with pytest.raises(UserError, match='turns was'): train(settings(folder, 'turns', task='cifar10,sst2', steps=4))
