@@ -51,7 +51,8 @@ def _sample(task, source, data_dir, split):
     samples = import_module('everything_is_video.samples')
     folder = samples.make_sample(name, Path(data_dir)/'samples', n)
     dataset = task.sources['official'](folder, split)
-    dataset.name = f'{type(dataset).name} sample ({n:,} generated)'
+    version = ', version 2'*folder.name.endswith('-v2')  # of the generator
+    dataset.name = f'{type(dataset).name} sample ({n:,} generated{version})'
     return dataset
 
 def open_source(
