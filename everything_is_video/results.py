@@ -161,7 +161,7 @@ def _spent(run):
     spent = f'{run["minutes"]:g} min'
     if steps > 0:
         kept = f' (best: {best:,.0f})' if best < steps else ''
-        together = f' of {run["all_steps"]:,.0f}'*(run.get('all_steps', 0) > 0)  # of a model of several tasks
+        together = f' of {run["all_steps"]:,.0f}' if run.get('all_steps', 0) > 0 else ''
         spent = f'{steps:,.0f}{together} steps{kept} in {spent}'
     if run.get('stopped_early') == 1: spent += ' (stopped early)' # only baselines do
     return spent
@@ -170,7 +170,8 @@ def _run_row(
     run:dict # as join_seeds gives it
 )->dict: # column -> text
     "A run as a row of Table 2"
-    model = run['model'] + f' of {run["parts"]:.0f} tasks'*(run.get('parts', 0) > 0)
+    several = run.get('parts', 0) > 0  # one model for several tasks
+    model = f'{run["model"]} of {run["parts"]:.0f} tasks' if several else run['model']
     name = 'this project' if model == 'ours' else f'{model}, this project'
     seeds = ('seed ' if len(run['seeds']) == 1 else 'seeds ') + ', '.join(map(str, run['seeds']))
     learnt = f', {run["n_train"]:,.0f} training examples' if run.get('n_train', 0) > 0 else ''

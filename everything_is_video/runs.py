@@ -324,8 +324,8 @@ def restore(
     if values is None: return dict(step=0, seconds=0., ssim=math.nan, bests={}, starts=[], augment_from={})
     before = values['state'].get('n_train', n_train)
     if n_train and before != n_train:
-        raise UserError(f'{run}: was trained on {_count(before)} examples, and now there are {_count(n_train)}: '
-                        'the data or its split is another; set another run_dir')
+        raise UserError(f'{run}: was trained on {_count(before)} examples, and now there are '
+                        f'{_count(n_train)}: the data or its split is another; set another run_dir')
     try:
         model.load_state_dict(values['model'])
         for o, saved in zip(optimizers, values['optimizers'], strict=True): o.load_state_dict(saved)

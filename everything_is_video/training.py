@@ -9,7 +9,6 @@ __all__ = ['update', 'train_step', 'validation_ssim', 'Trainer', 'train']
 import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import nullcontext
-from functools import partial
 import numpy as np
 import torch
 from safetensors.torch import save
@@ -90,7 +89,7 @@ class Trainer:
         self.model.checkpointing = config.checkpointing
         self.optimizers = make_optimizers(self.model, self.recipe)
         self.wrapped = wrap_model(self.model, self.device, config.cache)
-        self.updates = [Captured(partial(self.update_at, part.task.n_target)) for part in self.parts]
+        self.update = Captured(self.update_at)
         self.unread, self.losses, self.taken = [], [], []  # since the last look; since the last validation
         self.loss, self.rate, self.since = float('nan'), 0., time.monotonic()
         for part in self.parts: part.prepare(self.render, free_memory(self.device))
@@ -122,8 +121,10 @@ class Trainer:
         part, k = self.turn(step)
         return part.batch(k, self.state['augment_from'].get(part.name))
 
-    def update_at(self, n_target:int, frames, late:bool):
-        "Train on a batch, with the first or the second loss"
+    def update_at(self, frames, key):
+        "Train on the batch of a part, with the first or the second loss"
+        number, late = key
+        n_target = self.parts[number].task.n_target
         return update(self.wrapped, self.optimizers, frames, n_target, self.recipe, float(late))
 
     def step(self):
@@ -133,7 +134,8 @@ class Trainer:
         frames = self.batch(step)
         set_rate(self.optimizers, learning_rate(self.recipe, step, self.progress))
         number = self.parts.index(self.turn(step)[0])
-        self.unread.append(self.updates[number](frames, self.progress >= self.recipe.bce_fraction))
+        late = self.progress >= self.recipe.bce_fraction
+        self.unread.append(self.update(frames, (number, late)))
         self.taken.append(number)
         self.state['step'] += 1
 
