@@ -209,7 +209,7 @@ def test_no_network(tmp_path, monkeypatch):
     with pytest.raises(UserError) as error: open_source(TASKS['sst2'], 'official', tmp_path, 'test', download=True)
     line = str(error.value)
     assert 'http://127.0.0.1:9/SST-2.zip: cannot be fetched' in line and '\n' not in line
-    assert line.endswith('or take another source of sst2: sample, sample-N')
+    assert line.endswith('or take another source of sst2: sample, sample-N, folder')
     assert not (tmp_path/'SST-2').exists()
 
 

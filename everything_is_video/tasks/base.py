@@ -57,16 +57,18 @@ def _sample(task, source, data_dir, split):
 
 def open_source(
     task:Task,         # one of TASKS
-    source:str,        # 'official', a stand-in's name, 'sample', or 'sample-N' for another size
-    data_dir,          # the folder that holds all data
+    source:str,        # 'official', a stand-in's name, 'sample' or 'sample-N' (a size), or 'folder'
+    data_dir,          # the folder that holds all data; for 'folder' it is the user's own
     split:str,         # 'train', 'validation' or 'test'
     download:bool=False
 ): # a Dataset
     "A task's data as its reader gives it"
-    names = [*task.sources, *(['sample', 'sample-N'] if task.sample else [])]
+    names = [*task.sources, *(['sample', 'sample-N'] if task.sample else []), 'folder']
     if source not in task.sources:
         generated = task.sample and re.fullmatch(r'sample(-\d+)?', source)
         if generated: return _sample(task, source, data_dir, split)
+        if source == 'folder':
+            return import_module('everything_is_video.own_data').own_data(task, data_dir, split)
         raise UserError(f'source={source!r}: task {task.name} has no such source; it has {", ".join(names)}')
     reader = task.sources[source]
     folder = Path(data_dir)/reader.folder
@@ -89,8 +91,8 @@ def _readable(
 
 def open_dataset(
     task:Task,           # one of TASKS
-    source:str,          # 'official', a stand-in's name, 'sample', or 'sample-N' for another size
-    data_dir,            # the folder that holds all data
+    source:str,          # 'official', a stand-in's name, 'sample' or 'sample-N' (a size), or 'folder'
+    data_dir,            # the folder that holds all data; for 'folder' it is the user's own
     split:str,           # 'train', 'validation' or 'test'
     download:bool=False, # fetch official data that is not there
     cache=None,          # a folder that keeps decoded frames; None: decode each time
