@@ -28,7 +28,7 @@ def refused(capsys, *arguments):
     ('--task', 'mnist', "task='mnist': no such task; there are"),
     ('--preset', 'huge', "preset='huge': no such preset; there are paper, paper-small, fast, small, tiny"),
     ('--source', 'png', "source='png': task cifar10 has no such source; it has official, jpeg, sample"),
-    ('--source', 'official', 'no such folder; set data_dir'),
+    ('--task', 'audiomnist', 'no such folder; set data_dir, or download=True to fetch about 1 GB from github.com'),
     ('--device', 'cuda:99', 'not on this machine'),
     ('--batch_size', '-1', 'must not be below 0')])
 def test_wrong_setting(tmp_path, capsys, flag, value, expected):
