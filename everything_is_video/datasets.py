@@ -52,6 +52,7 @@ class Dataset:
     files = ()         # what all frames are read from, where an example has no file of its own
     official = ()      # what to fetch: (path in the data folder, address, checksum)
     origin = ''        # where it comes from, and its size
+    licence = 'not stated, as far as we know' # in a few words
 
     def __init__(self,
         root, # the data folder
