@@ -54,6 +54,7 @@ class Dataset:
     size = 0           # MB of these files; 0: not known
     more = 0           # MB that `download` fetches besides, where it is asked for
     origin = ''        # where data comes from that has no official address
+    licence = 'not stated, as far as we know' # in a few words
 
     def __init__(self,
         root, # the data folder

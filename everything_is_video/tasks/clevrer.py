@@ -17,6 +17,7 @@ from .base import Task
 class CLEVRER(VideoDataset):
     "CLEVRER's descriptive questions; a video's questions stay in one split"
     name, folder = 'CLEVRER', 'clevrer'
+    licence = 'CC0'
     _address = 'http://data.csail.mit.edu/clevrer'
     official = [
         ('clevrer/questions/train.json', f'{_address}/questions/train.json', ''),
@@ -58,6 +59,7 @@ class CLEVRER(VideoDataset):
 class EasyVQA(Dataset):
     "easy-VQA: an image of a shape, a question and its answer; an image's questions stay in one split"
     name, folder = 'easy-VQA (stand-in for CLEVRER, images)', 'easy_vqa'
+    licence = 'MIT'
     _address = 'https://github.com/vzhou842/easy-VQA'
     size = 3
     official = [(folder, f'{_address}/archive/3b553bb7ff42a868d5f4cbe8c88255d7333c3c31.zip', '')]

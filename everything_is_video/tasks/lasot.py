@@ -117,6 +117,7 @@ class OTB(LaSOT):
 class Tracking(OTB):
     "29 sequences of OTB, VOT, TinyTLP and UAV123: 18 for training, 3 for validation, 8 for the test"
     name, folder = 'OTB/VOT/TLP/UAV123 (stand-in for LaSOT)', 'tracking'
+    licence = 'for research, not to be given on'
     origin = ('from VOT2015 (bag, ball1), TinyTLP (tlp_), UAV123 at 10 fps (uav_) and OTB-100 (the others), '
               'each image made 128 pixels long; six are those of the source otb')
     split_sequences = {

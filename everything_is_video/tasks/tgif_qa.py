@@ -21,6 +21,7 @@ from .base import Task
 class TGIFQA(VideoDataset):
     "TGIF-QA, the questions about a frame (FrameQA); a GIF's questions stay in one split"
     name, folder = 'TGIF-QA (FrameQA)', 'tgif-qa'
+    licence = 'for academic use'
     _tables = 'https://raw.githubusercontent.com/YunseokJANG/tgif-qa/master/dataset'
     _gifs = 'https://raw.githubusercontent.com/raingo/TGIF-Release/master/data'
     official = [
