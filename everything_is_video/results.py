@@ -88,13 +88,15 @@ def read_run(
 
 # %% ../nbs/11_results.ipynb #61010877
 def read_runs(
-    folder # a folder of run folders
+    folder,    # a folder of run folders
+    names=None # the runs to read; None: all of them
 )->pd.DataFrame: # one row for each scored run, by name; `fault` says why one cannot be read
     "All runs in a folder"
     folder = Path(folder)
     rows = []
     if not folder.is_dir(): raise UserError(f'{folder}: no such folder; give the one that holds the runs')
     for path in sorted(folder.glob('*/metrics.json')):
+        if names is not None and path.parent.name not in names: continue
         try: row = read_run(path.parent)
         except UserError as error: row = {'run': path.parent.name, 'fault': str(error)}
         scored = not row.keys().isdisjoint(('psnr', 'accuracy', 'iou', 'fault'))
