@@ -105,8 +105,7 @@ class Trainer:
         self.unread, self.losses = [], []  # since the last look, since the last validation
         self.loss, self.rate, self.since = float('nan'), 0., time.monotonic()
         self.augmentation = augmentation(self.task, self.recipe)
-        free = free_memory(self.device)
-        self.coded = coded_batches(self.task, self.data, self.render, self.examples, free)
+        self.coded = coded_batches(self.task, self.data, self.render, self.examples, free_memory(self.device))
         self.state = restore(None, config.run, self.model, self.optimizers)
 
     def resume(self):
@@ -184,6 +183,7 @@ class Trainer:
     def due(self)->bool:
         "Whether it is time to validate: by the step, or by the clock where that sets the budget"
         state, recipe = self.state, self.recipe
+        if state['step'] == min(20, recipe.validate_every): return True  # a first look
         if self.config.steps or not recipe.validate_seconds: return state['step'] % recipe.validate_every == 0
         return state['seconds'] - state.get('validated', 0.) >= recipe.validate_seconds
 
