@@ -16,7 +16,7 @@ from dataclasses import replace
 from pathlib import Path
 import torch
 from safetensors.torch import load_file, save
-from .campaign import DEVICES, headline, read_campaign, row_config, run_name, weight
+from .campaign import DEVICES, headline, published, read_campaign, row_config, run_name, weight
 from .core import UserError, atomic_write, read_json, reading, write_json
 from .folders import RunFolder
 from .generation import predict
@@ -238,7 +238,7 @@ def collect(
 )->dict: # name of the run -> its line
     "Put together what came home, score it, and write Table 2"
     from everything_is_video.metrics import score
-    from everything_is_video.results import read_runs, table2, write_table
+    from everything_is_video.results import table2, write_table
     runs = from_root(path).parent
     folder = Path(folder)
     states = {}
@@ -255,5 +255,5 @@ def collect(
         except UserError as error: states[name] = f'failed: {error}'
         print(f'{name}: {states[name]}')
     if not states: raise UserError(f'{folder}: holds no run that {path} lists')
-    write_table(table2(read_runs(runs)), 'table2', from_root(tables))
+    write_table(table2(published(Path(path).parent)), 'table2', from_root(tables))
     return states

@@ -88,7 +88,8 @@ def read_run(
 
 # %% ../nbs/11_results.ipynb #61010877
 def read_runs(
-    folder # a folder of run folders
+    folder,    # a folder of run folders
+    names=None # the runs to read; None: all of them
 )->pd.DataFrame: # one row for each scored run, by name; `fault` says why one cannot be read
     "All runs in a folder"
     folder = Path(folder)
@@ -96,6 +97,7 @@ def read_runs(
     if not folder.is_dir(): raise UserError(f'{folder}: no such folder; give the one that holds the runs')
     for path in sorted([*folder.glob('*/metrics.json'), *folder.glob('*/*/metrics.json')]):
         name = path.parent.relative_to(folder).as_posix()
+        if names is not None and name.split('/')[0] not in names: continue
         try: row = read_run(path.parent) | {'run': name}
         except UserError as error: row = {'run': name, 'fault': str(error)}
         scored = not row.keys().isdisjoint(('psnr', 'accuracy', 'iou', 'fault'))

@@ -141,26 +141,25 @@ class Trainer:
 
     def look(self):
         "Read the losses since the last look; end where one, or the norm of the gradient, is not finite"
-        state = self.state
         values = all_reduce_mean(torch.stack(self.unread)).cpu()
         bad = (~values.isfinite()).any(1).nonzero()
-        if len(bad): self.give_up(state['step'] - len(values) + bad[0].item())
+        if len(bad): self.give_up(self.state['step'] - len(values) + bad[0].item())
         self.losses += values[:, 0].tolist()
         self.unread = []
         self.loss = self.losses[-1]
         clips = sum(self.parts[number].recipe.batch_size for number in self.taken)
         self.rate = clips/(time.monotonic() - self.since)
         for part in self.parts:
-            passes = part.share*state['step']*part.recipe.batch_size/len(part.data)  # until now
+            steps = part.share*self.state['step']  # until now
+            passes = steps*part.recipe.batch_size/len(part.data)
             enough = part.recipe.augment_passes*self.progress
-            if 0 < enough <= passes: state['augment_from'].setdefault(part.name, part.share*state['step'])
+            if 0 < enough <= passes: self.state['augment_from'].setdefault(part.name, steps)
 
     def give_up(self, step:int):
         "Save a step's batch, and end"
         part, k = self.turn(step)
-        path, examples = self.config.run/f'not-finite-{rank()}.pt', part.examples(k).tolist()
-        frames = (self.batch(step)*255).round().byte().cpu()
-        values = dict(step=step, part=part.name, examples=examples, frames=frames)
+        path, frames = self.config.run/f'not-finite-{rank()}.pt', (self.batch(step)*255).round().byte().cpu()
+        values = dict(step=step, part=part.name, examples=part.examples(k).tolist(), frames=frames)
         atomic_write(path, lambda file: torch.save(values, file))
         raise UserError(f'{path}: holds the batch of step {step}, after which loss, gradient or weights are '
                         'not finite; nothing was saved since: look at it, or train with another seed, '
@@ -170,6 +169,7 @@ class Trainer:
     def due(self)->bool:
         "Whether it is time to validate: by the step, or by the clock where that sets the budget"
         state, recipe = self.state, self.recipe
+        if state['step'] == min(20, recipe.validate_every): return True  # a first look
         if self.config.steps or not recipe.validate_seconds: return state['step'] % recipe.validate_every == 0
         return state['seconds'] - state.get('validated', 0.) >= recipe.validate_seconds
 

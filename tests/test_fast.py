@@ -58,7 +58,7 @@ def test_validation_by_the_clock(tmp_path):
     state = read_checkpoint(run)['state']
     assert state['validated'] == state['seconds'] >= 3
     one = Trainer(timed, recipe)
-    one.state = dict(state, seconds=10., validated=9.5)
+    one.state = dict(state, step=99, seconds=10., validated=9.5)
     assert not one.due
     one.state['seconds'] = 10.5
     assert one.due
