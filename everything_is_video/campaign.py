@@ -122,6 +122,7 @@ def command(
 # %% ../nbs/campaign.ipynb #9433da54
 UNSCORED = 'trained, not scored'
 _MEASURES = {'word': ('accuracy', '{:.1%}'), 'words': ('accuracy', '{:.1%}'),
+             'text': ('accuracy_nearest', '{:.1%}'),
              'boxes': ('iou', '{:.2f}'), 'video': ('psnr', '{:.1f} dB')}  # by a task's output
 
 def headline(

@@ -131,7 +131,7 @@ def _text(run, name, digits=1, scale=1):
 
 def _with(text, more):
     "A measure, and in brackets what belongs to it, as far as there is any"
-    return f'{text} ({more[0]}{more[1]}{more[2]})' if more[1] else text
+    return f'{text} ({more[0]}{more[1]}{more[2]})'.strip() if more[1] else text
 
 def row_cells(
     run:dict # as read_run or join_seeds gives it

@@ -267,7 +267,7 @@ print(list(TASKS)[8:], table1()[-1]['Task'], task.clip(open_dataset(task, 'offic
 '''
     env = {**os.environ, 'PYTHONPATH': str(tmp_path)}
     done = subprocess.run([sys.executable, '-c', program], cwd=tmp_path, env=env, capture_output=True, text=True)
-    assert done.stdout == "['ninth'] Ninth (7, 3, 64, 64)\n", done.stderr
+    assert done.stdout == "['ninth', 'text', 'video'] Ninth (7, 3, 64, 64)\n", done.stderr
 
 
 # bad input: what is done to a file, and what the one line must say besides the file's name

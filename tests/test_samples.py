@@ -40,7 +40,7 @@ def test_as_it_always_was(name, root):
 @pytest.mark.parametrize('name', sample_names())
 def test_official_reader(name, root):
     from everything_is_video.tasks import TASKS
-    readers = {task.sources['official'] for task in TASKS.values() if task.sample and task.sample[0] == name}
+    readers = {task.sources['official'] for task in TASKS.values() if task.sample and task.sample[0] == name and not task.unstructured}
     [reader] = readers # one, whichever tasks share it
     folder = make_sample(name, root, 7)
     parts = {split: reader(folder, split) for split in ('train', 'validation', 'test')}

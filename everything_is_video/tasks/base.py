@@ -34,6 +34,7 @@ class Task:
     mirror:bool = False   # and mirrors half of them; only where no answer depends on left and right
     sound:bool = False    # pictures are spectrograms: they move in time alone
     whole:bool = False    # an answer may depend on any part of a picture: none is cut out
+    unstructured:bool = False # text or video by itself: every next frame is a target; no row of Table 1
 
     def __init_subclass__(cls): TASKS[cls.name] = cls()
 
@@ -41,6 +42,7 @@ class Task:
         "An example as a video: its frames, the tokens of its text, the separator, the answer in one frame"
         given = [*example.frames, *tokenize(example.text)]
         answer = example.answer
+        if self.unstructured: return Clip(given[:1], given[1:], answer)
         drawn = answer if isinstance(answer, str) else ', '.join(answer)
         return Clip(pad(given, self.n_input), [drawn], answer)
 
@@ -116,5 +118,6 @@ def open_dataset(
 def table1()->list: # a dict for each row
     "Table 1: training configurations for each task, read from the tasks; tasks of one title share a row"
     columns = {'Task': 'title', 'Input Len': 'n_input', 'Target Len': 'n_target', 'Batch Size': 'batch_size'}
-    rows = {task.title: {c: getattr(task, field) for c, field in columns.items()} for task in TASKS.values()}
+    rows = {task.title: {c: getattr(task, field) for c, field in columns.items()}
+            for task in TASKS.values() if not task.unstructured}
     return list(rows.values())
