@@ -18,7 +18,7 @@ from scipy.special import rel_entr
 from sklearn.preprocessing import MultiLabelBinarizer
 from .folders import RunFolder, locked
 from .core import UserError, atomic_write, library, reading, write_json
-from .frames import SIZE, draw_box, read_box, show
+from .frames import SIZE, draw_box, read_box, show, text_frame
 from .ocr import nearest_word, read_labels
 
 # %% ../nbs/10_metrics.ipynb #586310b4
@@ -213,7 +213,7 @@ class Predictions:
     targets: np.ndarray      # (N, t, 3, 64, 64) uint8
     examples: list           # N dicts: index in the test set, answer, text
     task: str
-    output: str              # what the frames show: word, words, boxes or video
+    output: str              # what the frames show: word, words, text, boxes or video
     vocabulary: list         # the possible words or labels; None for boxes and video
     given: np.ndarray = None # (N, g, 3, 64, 64) uint8: the frames given, of boxes and videos; None: not kept
     samples: tuple = ()      # samples.png: its rows of frames, how many of a row were given, the rows' clips
@@ -244,7 +244,7 @@ class Predictions:
         return text.replace('$', r'\$') # else it would begin a formula
 
 # %% ../nbs/10_metrics.ipynb #529d8300
-_OUTPUTS = 'word', 'words', 'boxes', 'video'
+_OUTPUTS = 'word', 'words', 'text', 'boxes', 'video'
 
 def _check_frames(name, frames):
     "Refuse arrays that are no frames"
@@ -257,7 +257,7 @@ def _is_texts(values): return isinstance(values, list) and all(isinstance(text, 
 def _check_answer(answer, output, t):
     "Refuse an answer that does not fit what the frames show"
     if output == 'word': fits = isinstance(answer, str)
-    elif output == 'words': fits = _is_texts(answer)
+    elif output in ('words', 'text'): fits = _is_texts(answer) and (output == 'words' or len(answer) == t)
     elif output == 'boxes': fits = np.shape(answer) == (t, 4) and np.isfinite(np.array(answer, float)).all()
     else: fits = True
     if not fits: raise ValueError(f'an answer is {str(answer)[:60]}, which does not fit the output {output}')
@@ -271,7 +271,7 @@ def _check(p):
     if p.given is not None:
         _check_frames('given', p.given)
         if len(p.given) != len(p.frames): raise ValueError(f'{len(p.given)} clips given of {len(p.frames)}')
-    if p.has_text and not (p.vocabulary and _is_texts(p.vocabulary)):
+    if (p.has_text or p.output == 'text') and not (p.vocabulary and _is_texts(p.vocabulary)):
         raise ValueError('there is no vocabulary for its answers')
     for example in p.examples:
         if type(example['index']) is not int or not isinstance(example['text'], str):
@@ -319,6 +319,12 @@ def _text_scores(p):
     right = [n == t for n, t in zip(nearest, targets)]
     return {**label_scores(p.read(), p.labels), 'accuracy_nearest': bootstrap(right)}
 
+def _next_word_scores(p):
+    "How often each next frame is nearest to the right word"
+    nearest = nearest_word(p.frames.reshape(-1, 3, SIZE, SIZE), p.vocabulary)
+    right = np.array(nearest).reshape(p.frames.shape[:2]) == p.answers
+    return {'accuracy_nearest': bootstrap(right.mean(1))}
+
 def _box_scores(p):
     "Mean IoU of each clip, and the number of frames without a box"
     values, missing = box_ious(p.frames, np.array(p.answers))
@@ -337,11 +343,8 @@ def measure(
     p:Predictions
 )->dict: # name -> Estimate, or a plain number where there is nothing to average
     "Everything Table 2 says about a task's test clips"
-    scores = _frame_scores(p.frames, p.targets)
-    if p.has_text: scores |= _text_scores(p)
-    if p.output == 'boxes': scores |= _box_scores(p)
-    if p.output == 'video': scores |= colour_scores(p.frames)
-    return scores
+    more = {'text': _next_word_scores, 'boxes': _box_scores, 'video': lambda p: colour_scores(p.frames)}
+    return {**_frame_scores(p.frames, p.targets), **more.get(p.output, _text_scores)(p)}
 
 # %% ../nbs/10_metrics.ipynb #e6f8afcc
 def _most_frequent(targets):
@@ -363,6 +366,13 @@ def _trivial_text(p):
     first = [sorted(labels) for labels in p.labels].index(_most_frequent(p.labels))
     frames = p.targets[[first]*len(p.targets)]
     return name, {**_frame_scores(frames, p.targets), **scores}
+
+def _trivial_next_word(p):
+    "Every frame shows the most frequent word"
+    word, = _most_frequent([[word] for words in p.answers for word in words])
+    scores = _frame_scores(np.broadcast_to(text_frame(word), p.targets.shape), p.targets)
+    scores['accuracy_nearest'] = bootstrap((np.array(p.answers) == word).mean(1))
+    return f'most frequent word ({word})', scores
 
 def _trivial_boxes(p):
     "The first box on every frame; its IoU needs no frames"
@@ -389,8 +399,8 @@ def trivial(
     p:Predictions
 )->tuple: # what is answered, in words; name -> Estimate. None: the file does not hold what it needs
     "The scores of an answer that costs nothing"
-    if p.has_text: return _trivial_text(p)
-    return _trivial_boxes(p) if p.output == 'boxes' else _trivial_video(p)
+    kinds = {'text': _trivial_next_word, 'boxes': _trivial_boxes, 'video': _trivial_video}
+    return kinds.get(p.output, _trivial_text)(p)
 
 # %% ../nbs/10_metrics.ipynb #bbff33dc
 def _means(scores):

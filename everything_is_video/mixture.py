@@ -19,11 +19,12 @@ from .tasks import TASKS, open_dataset
 
 # %% ../nbs/mixture.ipynb #2c38d697
 def read_parts(
-    task:str,  # one of TASKS; several, with commas between them; or all
+    task:str,  # one of TASKS; several, with commas between them; or all: those that are not unstructured
     source:str # of every task; or task=source, with commas between them: a task may have several
 )->dict: # name -> task, source; the name is the task's, and of several sources task-source
     "The parts of a run"
-    tasks = list(TASKS) if task == 'all' else [name.strip() for name in task.split(',')]
+    every = [name for name, one in TASKS.items() if not one.unstructured]
+    tasks = every if task == 'all' else [name.strip() for name in task.split(',')]
     for name in tasks:
         if name not in TASKS:
             raise UserError(f'task={name!r}: no such task; there are {", ".join(TASKS)}, and all')
@@ -54,10 +55,10 @@ def read_weights(
         try: weights[name] = float(number)
         except ValueError: weights[name] = 0.
         if name not in sizes or not 0 < weights[name] < float('inf'):
-            raise UserError(f'weights={text!r}: {entry.strip()!r} is not part=number above 0; '
+            raise UserError(f'turns={text!r}: {entry.strip()!r} is not part=number above 0; '
                             f'the parts are {", ".join(sizes)}')
     lost = [name for name in sizes if name not in weights]
-    if lost: raise UserError(f'weights={text!r}: {lost[0]} has none; give one for each part')
+    if lost: raise UserError(f'turns={text!r}: {lost[0]} has none; give one for each part')
     return weights
 
 def turns_of_100(

@@ -88,15 +88,18 @@ def read_run(
 
 # %% ../nbs/11_results.ipynb #61010877
 def read_runs(
-    folder # a folder of run folders
+    folder,    # a folder of run folders
+    names=None # the runs to read; None: all of them
 )->pd.DataFrame: # one row for each scored run, by name; `fault` says why one cannot be read
     "All runs in a folder"
     folder = Path(folder)
     rows = []
     if not folder.is_dir(): raise UserError(f'{folder}: no such folder; give the one that holds the runs')
-    for path in sorted(folder.glob('*/metrics.json')):
-        try: row = read_run(path.parent)
-        except UserError as error: row = {'run': path.parent.name, 'fault': str(error)}
+    for path in sorted([*folder.glob('*/metrics.json'), *folder.glob('*/*/metrics.json')]):
+        name = path.parent.relative_to(folder).as_posix()
+        if names is not None and name.split('/')[0] not in names: continue
+        try: row = read_run(path.parent) | {'run': name}
+        except UserError as error: row = {'run': name, 'fault': str(error)}
         scored = not row.keys().isdisjoint(('psnr', 'accuracy', 'iou', 'fault'))
         if scored: rows.append(row)
         if 'fault' in row: print(f'left out: {row["fault"]}')
@@ -128,7 +131,7 @@ def _text(run, name, digits=1, scale=1):
 
 def _with(text, more):
     "A measure, and in brackets what belongs to it, as far as there is any"
-    return f'{text} ({more[0]}{more[1]}{more[2]})' if more[1] else text
+    return f'{text} ({more[0]}{more[1]}{more[2]})'.strip() if more[1] else text
 
 def row_cells(
     run:dict # as read_run or join_seeds gives it
@@ -160,7 +163,8 @@ def _spent(run):
     spent = f'{run["minutes"]:g} min'
     if steps > 0:
         kept = f' (best: {best:,.0f})' if best < steps else ''
-        spent = f'{steps:,.0f} steps{kept} in {spent}'
+        together = f' of {run["all_steps"]:,.0f}' if run.get('all_steps', 0) > 0 else ''
+        spent = f'{steps:,.0f}{together} steps{kept} in {spent}'
     if run.get('stopped_early') == 1: spent += ' (stopped early)' # only baselines do
     return spent
 
@@ -168,7 +172,9 @@ def _run_row(
     run:dict # as join_seeds gives it
 )->dict: # column -> text
     "A run as a row of Table 2"
-    name = 'this project' if run['model'] == 'ours' else f'{run["model"]}, this project'
+    several = run.get('parts', 0) > 0  # one model for several tasks
+    model = f'{run["model"]} of {run["parts"]:.0f} tasks' if several else run['model']
+    name = 'this project' if model == 'ours' else f'{model}, this project'
     seeds = ('seed ' if len(run['seeds']) == 1 else 'seeds ') + ', '.join(map(str, run['seeds']))
     learnt = f', {run["n_train"]:,.0f} training examples' if run.get('n_train', 0) > 0 else ''
     how = f'{run["preset"]}{learnt}, {_spent(run)}, {run["device"]}, {seeds}, n = {run["n"]:,.0f}'
