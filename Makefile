@@ -7,7 +7,7 @@ PAPERMILL := $(BIN)/papermill --no-progress-bar --log-level ERROR --stdout-file 
 STEPS := 2000
 export PYTHON PIP_ARGS
 
-.PHONY: help setup demo test bench figures table2 runs docs prepare
+.PHONY: help setup demo app test bench figures table2 runs docs prepare
 
 help: ## list the targets
 	@grep -hE '^[a-z0-9]+:.*## ' Makefile | sed -E 's/^([a-z0-9]+):.*## /  make \1\t/' | expand -t 18
@@ -25,6 +25,13 @@ demo: setup ## train a small model on generated images, read its label frames by
 	@OMP_WAIT_POLICY=passive $(PAPERMILL) nbs/train.ipynb runs/demo.ipynb -p task cifar10 -p source sample-10000 \
 	  -p preset small -p batch_size 16 -p steps $(STEPS) -p minutes 30 -p data_dir data -p run_dir runs/demo
 	@$(BIN)/python .ci/demo runs/demo $(STEPS)
+
+# From a copy, so that nothing that git knows changes; RUN= takes a run of yours in place of the package's weights.
+app: setup ## try the model in a browser: type, draw, upload, speak (RUN=runs/NAME tries a run of yours)
+	@mkdir -p runs/try_it
+	@$(BIN)/papermill --prepare-only --log-level ERROR nbs/try_it.ipynb runs/try_it/app.ipynb \
+	  -r run_dir "$(if $(RUN),$(abspath $(RUN)))" -r data_dir "$${EIV_DATA:-$(CURDIR)/data}"
+	$(BIN)/voila runs/try_it/app.ipynb
 
 # nbdev_test skips the cells flagged slow, gpu or notest (tst_flags in settings.ini), and the papermill notebooks as a
 # whole: those with a cell tagged `parameters`, which begin with nbdev's front matter `skip_exec: true`.

@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['JOINT', 'data_table', 'score_table', 'no_better', 'command', 'model_card', 'HubModel', 'save_weights', 'load_weights',
-           'load_task']
+           'find_data', 'load_task']
 
 # %% ../nbs/hub.ipynb #8fc217d1
 import math
@@ -17,10 +17,12 @@ from io import StringIO
 from pathlib import Path
 import pandas as pd
 from huggingface_hub import EvalResult, ModelCard, ModelCardData, PyTorchModelHubMixin
-from safetensors.torch import save_file
+from safetensors.torch import save
 import everything_is_video
 from .core import UserError, reading, write_json
 from .folders import RunFolder
+from .metrics import load_predictions
+from .mixture import read_parts
 from .model import ModelConfig, VideoModel
 from .results import read_run, row_cells, to_markdown
 from .runs import Config, from_root, load_model, saved_settings
@@ -78,9 +80,9 @@ def command(
     "What trains the run again"
     tasks = dict.fromkeys(part['task'] for part in parts)
     given = [f'-p task {",".join(tasks)}', f'-p source {run["source"]}', f'-p preset {run["preset"]}']
-    for name in 'minutes', 'steps', 'batch_size', 'seed', 'weights', 'start':
-        value = run.get(name)
-        if value: given.append(f'-p {name} {value}' if isinstance(value, str) else f'-p {name} {value:g}')
+    for name, value in run.items():
+        if not value or name in ('task', 'source', 'preset'): continue
+        given.append(f'-p {name} {value:g}' if isinstance(value, float) else f'-p {name} {value}')
     return ' '.join(['papermill nbs/train.ipynb out.ipynb', *given])
 
 # %% ../nbs/hub.ipynb #7ff49579
@@ -102,7 +104,8 @@ model = load_weights()  # those that the package brings; or a folder, or a name 
 
 ## Scores
 On each test set, with half of the 95 % bootstrap interval. Accuracies, F1 and SSIM are in percent.
-They were measured before the weights were rounded to float16.
+The nearest word is the one whose drawn frame is nearest, without OCR.
+All was measured before the weights were rounded to float16.
 
 {scores}
 ## What it cannot do
@@ -124,8 +127,8 @@ def _limits(parts):
     made = [f'{TASKS[part["task"]].title} on {part["dataset"]}' for part in parts
             if part['source'].startswith('sample')]
     lines = [f'No better than the trivial answer: {"; ".join(weak)}.']*bool(weak)
-    lines += [f'Learnt from generated clips, and says nothing about real ones: {"; ".join(made)}.']*bool(made)
-    lines += ['It knows only the answers of its training data. It draws one of them whatever it is given.',
+    lines += [f'Learnt from generated examples, and may fail on real ones: {"; ".join(made)}.']*bool(made)
+    lines += ['It knows only the answers of its training data, and draws one whatever it is given.',
               'Frames have 64×64 pixels. Of a clip it sees a few, and of a sentence about twenty words.',
               'It knows no task but these: it follows no instructions and holds no conversation.']
     return '\n'.join(f'- {line}' for line in lines)
@@ -166,7 +169,7 @@ class HubModel(VideoModel, PyTorchModelHubMixin, repo_url=_REPOSITORY, **_ABOUT)
         half = {name: value.half().contiguous().cpu() for name, value in self.state_dict().items()}
         wrong = [name for name, value in half.items() if not value.isfinite().all()]
         if wrong: raise UserError(f'{wrong[0]}: has weights that are no float16; train with another seed')
-        save_file(half, save_directory/'model.safetensors', {'format': 'pt'})
+        (save_directory/'model.safetensors').write_bytes(save(half, {'format': 'pt'}))
         write_json(save_directory/'config.json', dict(asdict(self.config), run=self.run, parts=self.parts))
 
     def generate_model_card(self, *args, **kwargs):
@@ -187,7 +190,16 @@ def _known(folder):
         raise UserError(f'{folder}: not scored yet; run `papermill nbs/evaluate.ipynb -p run_dir {folder}`')
     versions = RunFolder(folder).read_metrics().get('versions', {})
     for name in 'run', 'settings', 'model', 'starts', 'best_step': read.pop(name, None)
-    return {**read, 'torch': versions.get('torch', 'unknown')}
+    vocabulary = load_predictions(folder).vocabulary
+    return {**read, 'torch': versions.get('torch', 'unknown'), 'vocabulary': vocabulary}
+
+def _of_run(run, parts, device='cpu'):
+    "The best model of a run, with what is known of it"
+    model = load_model(run, device)
+    settings = {name: value for name, value in saved_settings(run).items() if name != 'recipe'}
+    known = HubModel(model.config, settings, parts).to(device)
+    known.load_state_dict(model.state_dict())
+    return known
 
 def save_weights(
     run,   # the folder of a run that has ended and is scored
@@ -195,15 +207,12 @@ def save_weights(
 ):
     "Make a folder of weights from a run"
     run, folder = RunFolder(run), Path(folder)
-    model = load_model(run)
     inside = {path.parent.name: path.parent for path in run.path.glob('*/metrics.json')}
     order = sorted(inside, key=lambda name: list(TASKS).index(name.partition('-')[0]))
     parts = [_known(inside[name]) for name in order] or [_known(run)]
     missing = parts[0].get('parts', 1) - len(parts)
     if missing: raise UserError(f'{run}: {missing} of its parts lack scores; let the run end, and score it')
-    settings = {name: value for name, value in saved_settings(run).items() if name != 'recipe'}
-    saved = HubModel(model.config, settings, parts)
-    saved.load_state_dict(model.state_dict())
+    saved = _of_run(run, parts)
     folder.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=folder) as part:
         saved.save_pretrained(part)
@@ -213,11 +222,15 @@ def save_weights(
 JOINT = Path(everything_is_video.__file__).parent/'joint'  # the weights that the package brings
 
 def load_weights(
-    where='',    # a folder of weights, or a model on the hub, owner/name; '': those of the package
+    where='',    # a folder of weights, a run's folder, or owner/name on the hub; '': those of the package
     device='cpu' # where to put the model
 )->HubModel:
     "A model with its weights"
     folder = from_root(where) if where else JOINT
+    if folder.is_dir() and RunFolder(folder).weights.is_file():
+        run = saved_settings(folder)
+        parts = read_parts(run.get('task', ''), run.get('source', '')).values()
+        return _of_run(folder, [dict(task=task.name, source=source) for task, source in parts], device)
     if folder.is_dir():
         missing = [name for name in ('config.json', 'model.safetensors') if not (folder/name).is_file()]
         if missing: raise UserError(f'{folder}: no {missing[0]} in it; give a folder made by save_weights')
@@ -232,32 +245,39 @@ def load_weights(
         raise UserError(f'{where}: no such folder, and not to be had from the hub ({reason})') from None
 
 # %% ../nbs/hub.ipynb #b5ec266d
-def _at_hand(
-    task,         # one of TASKS
-    sources:list, # in the order in which they are looked for
-    data_dir      # the folder that holds all data
+def _is_there(task, source, data):
+    "Whether a source's data is at hand"
+    if source in task.sources: return (data/task.sources[source].folder).exists()
+    name, n = task.sample
+    return (data/f'samples/{name}-{source.partition("-")[2] or n}-0').exists()
+
+def find_data(
+    task,           # one of TASKS
+    sources:list,   # in the order in which they are looked for
+    data_dir:str='' # the folder that holds the data; '' means $EIV_DATA, else ./data
 ): # the test set
-    "The first of several sources whose data is there"
-    for source in sources[:-1]:
-        try: return open_dataset(task, source, data_dir, 'test')
-        except UserError: continue
-    return open_dataset(task, sources[-1], data_dir, 'test')
+    "The first of several sources whose data is at hand, else a small generated sample"
+    data = Config(data_dir=data_dir).data
+    small = 'sample-200' if task.sample else sources[0]
+    source = next((source for source in sources if _is_there(task, source, data)), small)
+    return open_dataset(task, source, data, 'test')
 
 def load_task(
-    name:str,        # of the task
+    name:str='',     # of the task; '': the first that the model has learnt
     source:str='',   # where its test set comes from; '': see above
     where='',        # the weights, as above
     data_dir:str='', # the folder that holds the data; '' means $EIV_DATA, else ./data
     device='cpu'     # where to put the model
 )->tuple: # the task, the model, the test set
-    "A model of several tasks, with what it is to be tried on"
+    "A model, with what it is to be tried on"
     model = load_weights(where, device)
     known = [(part['task'], part['source']) for part in model.parts]
+    name = name or known[0][0]
     if name not in dict(known):
         raise UserError(f'task={name!r}: this model has not learnt it; it knows {", ".join(dict(known))}')
-    task, real = TASKS[name], [s for t, s in known if t == name and not s.startswith('sample')]
-    sources = [source] if source else [*real, 'sample-200']
-    return task, model, _at_hand(task, sources, Config(data_dir=data_dir).data)
+    task, learnt = TASKS[name], [source for task, source in known if task == name]
+    if source: return task, model, open_dataset(task, source, Config(data_dir=data_dir).data, 'test')
+    return task, model, find_data(task, learnt, data_dir)
 
 # %% ../nbs/hub.ipynb #c95389f1
 if __name__ == '__main__' and '__file__' in globals():
