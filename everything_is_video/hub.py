@@ -249,7 +249,7 @@ def _is_there(task, source, data):
     "Whether a source's data is at hand"
     if source in task.sources: return (data/task.sources[source].folder).exists()
     name, n = task.sample
-    return (data/f'samples/{name}-{source.partition("-")[2] or n}-0').exists()
+XX
 
 def find_data(
     task,           # one of TASKS
