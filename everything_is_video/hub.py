@@ -249,7 +249,8 @@ def _is_there(task, source, data):
     "Whether a source's data is at hand"
     if source in task.sources: return (data/task.sources[source].folder).exists()
     name, n = task.sample
-XX
+    made = f'samples/{name}-{source.partition("-")[2] or n}-0'
+    return any((data/f'{made}{version}').exists() for version in ('', '-v2'))
 
 def find_data(
     task,           # one of TASKS

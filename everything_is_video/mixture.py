@@ -15,6 +15,7 @@ from .batches import Renderer, batch_indices, coded_batches
 from .core import UserError
 from .devices import rank, world_size
 from .recipe import Recipe, fit_to_task
+from .shots import draw_shots, in_a_row, with_shots
 from .tasks import TASKS, open_dataset
 
 # %% ../nbs/mixture.ipynb #2c38d697
@@ -109,10 +110,11 @@ class Part:
         config,       # the run's settings
         recipe:Recipe # how the run is trained
     ):
-        self.name, self.task, self.source = name, task, source
+        self.name, self.question, self.source, self.shots = name, task, source, config.shots
         self.seed, self.steps, self.recipe = config.seed, config.steps, recipe
         if len(config.parts) > 1:  # else the recipe is the task's already
-            self.recipe = replace(fit_to_task(recipe, task, config.batch_size), model=recipe.model)
+            fitted = fit_to_task(recipe, with_shots(task, self.shots), config.batch_size)
+            self.recipe = replace(fitted, model=recipe.model)
         size = self.recipe.batch_size
         if size % world_size():
             raise UserError(f'batch_size={size}: must be a multiple of the {world_size()} processes')
@@ -120,8 +122,9 @@ class Part:
         self.data = open_dataset(task, source, config.data, 'train', *how)
         held_out = open_dataset(task, source, config.data, 'validation', *how)
         chosen = np.linspace(0, len(held_out)-1, min(recipe.validate_on, len(held_out))).astype(int)
-        self.held_out = [task.clip(held_out[i]) for i in chosen]
-        self.augmentation = augmentation(task, recipe)
+        self.task = with_shots(task, self.shots, self.data, self.seed)
+        self.held_out = [self.task.clip(held_out[i]) for i in chosen]
+        self.augmentation = augmentation(self.task, recipe)
 
     def prepare(self,
         render:Renderer,
@@ -129,12 +132,17 @@ class Part:
     ):
         "Code the clips, or have them coded when they are needed"
         self.render = render
-        self.coded = coded_batches(self.task, self.data, render, self.examples, free)
+        self.coded = coded_batches(self.question, self.data, render, self.examples, free)
+
+    def drawn(self, k:int): # their numbers, the question's last, (B, shots+1); how many shots are shown
+        "The examples of batch k"
+        n = len(self.data)
+        order = batch_indices(n, self.recipe.batch_size, self.seed, k)
+        return draw_shots(order, n, self.shots, self.seed, k)
 
     def examples(self, k:int): # their numbers
         "This process's part of the examples of batch k"
-        order = batch_indices(len(self.data), self.recipe.batch_size, self.seed, k)
-        return order[rank()::world_size()]
+        return self.drawn(k)[0][rank()::world_size()].ravel()
 
     def augments(self,
         k:int,           # a batch, from 0
@@ -150,7 +158,7 @@ class Part:
 
     def batch(self, k:int, since:float=None)->torch.Tensor: # (B, T, 3, 64, 64) in [0, 1]
         "This process's part of the frames of batch k"
-        coded = self.coded(k)
+        coded = in_a_row(self.coded(k), self.shots, self.drawn(k)[1])
         if not self.augments(k, since): return self.render.draw(coded)
         numbers = random_numbers(self.seed, k, self.recipe.batch_size, coded.numbers.shape[1])
         coded = self.augmentation.decide(coded, numbers[rank()::world_size()])

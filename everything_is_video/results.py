@@ -177,6 +177,7 @@ def _run_row(
     name = 'this project' if model == 'ours' else f'{model}, this project'
     seeds = ('seed ' if len(run['seeds']) == 1 else 'seeds ') + ', '.join(map(str, run['seeds']))
     learnt = f', {run["n_train"]:,.0f} training examples' if run.get('n_train', 0) > 0 else ''
+    if run.get('shots', 0) > 0: learnt += f', {run["shots"]:.0f} examples before each question'
     how = f'{run["preset"]}{learnt}, {_spent(run)}, {run["device"]}, {seeds}, n = {run["n"]:,.0f}'
     cells = {**row_cells(run), 'Trivial answer': _trivial_cell(run), 'Run': how}
     return {'Task': '', 'Dataset': run['dataset'], 'Model': name, **cells}

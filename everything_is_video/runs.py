@@ -31,6 +31,7 @@ from .devices import pick_device
 from .mixture import read_parts
 from .model import ModelConfig, VideoModel
 from .recipe import PRESETS, Recipe, fit_to_task
+from .shots import with_shots
 from .tasks import TASKS, open_dataset
 
 # %% ../nbs/07_runs.ipynb #44d2364b
@@ -86,6 +87,7 @@ class Config(Settings):
     batch_size:int = 0         # 0: the preset's, else the task's
     resume:bool = True         # continue where a run in run_dir stopped; False: refuse a used run_dir
     turns:str = ''             # of several tasks: how often each has its turn, task=number,…; '': by its size
+    shots:int = 0              # solved examples before each question, for tasks with short inputs
     start:str = ''             # begin with the weights of the run in this folder
     checkpointing:bool = False # compute activations again in the backward pass: less memory, a slower step
 
@@ -98,14 +100,15 @@ class Config(Settings):
     def name(self):
         several = len(self.parts) > 1
         what = f'{len(self.parts)}-tasks' if several else f'{self.task}-{self.source}'
-        return f'{what}-{self.preset}-{self.seed}'
+        shots = f'-{self.shots}-shots' if self.shots else ''
+        return f'{what}{shots}-{self.preset}-{self.seed}'
     @property
     def limit(self): # minutes
         return self.minutes or (math.inf if self.steps else PRESETS[self.preset].minutes)
     @property
     def recipe(self): # the preset's, with this run's budget and the sizes of its task, or of all its tasks
         preset = PRESETS[self.preset]
-        tasks = [task for task, _ in self.parts.values()]
+        tasks = [with_shots(task, self.shots) for task, _ in self.parts.values()]
         preset = replace(preset, augment=preset.augment*all(task.augmented for task in tasks))
         fitted = [fit_to_task(preset, task, self.batch_size, self.minutes) for task in tasks]
         if len(tasks) == 1: return fitted[0]
@@ -117,6 +120,7 @@ class Config(Settings):
     def check(self):
         "Refuse values that cannot be meant"
         super().check()
+        for task, _ in self.parts.values(): with_shots(task, self.shots)  # refuses too many
         if self.preset not in PRESETS:
             raise UserError(f'preset={self.preset!r}: no such preset; there are {", ".join(PRESETS)}')
         if self.batch_size < 0: raise UserError(f'batch_size={self.batch_size}: must not be below 0')
@@ -446,4 +450,5 @@ def load_run(
     task, source = TASKS.get(saved.get('task')), saved.get('source')
     if not task or not source:
         raise UserError(f'{RunFolder(run).config}: names no task and source known here')
-    return task, model, open_dataset(task, source, Config(data_dir=data_dir).data, 'test')
+    test = open_dataset(task, source, Config(data_dir=data_dir).data, 'test')
+    return with_shots(task, saved.get('shots', 0)), model, test
