@@ -30,7 +30,7 @@ from .core import UserError, atomic_write, checked, notebook_parameters, write_j
 from .devices import pick_device
 from .mixture import read_parts
 from .model import ModelConfig, VideoModel
-from .recipe import PRESETS, Recipe, fit_to_task
+from .recipe import PRESETS, Recipe, fit_to_tasks
 from .shots import with_shots
 from .tasks import TASKS, open_dataset
 
@@ -110,12 +110,7 @@ class Config(Settings):
         preset = PRESETS[self.preset]
         tasks = [with_shots(task, self.shots) for task, _ in self.parts.values()]
         preset = replace(preset, augment=preset.augment*all(task.augmented for task in tasks))
-        fitted = [fit_to_task(preset, task, self.batch_size, self.minutes) for task in tasks]
-        if len(tasks) == 1: return fitted[0]
-        longest = max((recipe.model for recipe in fitted), key=lambda model: model.max_frames)
-        many = dict(validate_every=preset.validate_every*len(tasks),
-                    validate_on=max(preset.validate_on//len(tasks), 16))
-        return replace(preset, model=longest, minutes=fitted[0].minutes, **many)
+        return fit_to_tasks(preset, tasks, self.batch_size, self.minutes)
 
     def check(self):
         "Refuse values that cannot be meant"
