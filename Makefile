@@ -7,7 +7,7 @@ PAPERMILL := $(BIN)/papermill --no-progress-bar --log-level ERROR --stdout-file 
 STEPS := 2000
 export PYTHON PIP_ARGS
 
-.PHONY: help setup demo test bench figures table2 runs docs prepare
+.PHONY: help setup demo app test bench figures table2 runs docs prepare
 
 help: ## list the targets
 	@grep -hE '^[a-z0-9]+:.*## ' Makefile | sed -E 's/^([a-z0-9]+):.*## /  make \1\t/' | expand -t 18
@@ -26,6 +26,13 @@ demo: setup ## train a small model on generated images, read its label frames by
 	  -p preset small -p batch_size 16 -p steps $(STEPS) -p minutes 30 -p data_dir data -p run_dir runs/demo
 	@$(BIN)/python .ci/demo runs/demo $(STEPS)
 
+# From a copy, so that nothing that git knows changes; RUN= takes a run of yours in place of the package's weights.
+app: setup ## try the model in a browser: type, draw, upload, speak (RUN=runs/NAME tries a run of yours)
+	@mkdir -p runs/try_it
+	@$(BIN)/papermill --prepare-only --log-level ERROR nbs/try_it.ipynb runs/try_it/app.ipynb \
+	  -r run_dir "$(if $(RUN),$(abspath $(RUN)))" -r data_dir "$${EIV_DATA:-$(CURDIR)/data}"
+	$(BIN)/voila runs/try_it/app.ipynb
+
 # nbdev_test skips the cells flagged slow, gpu or notest (tst_flags in settings.ini), and the papermill notebooks as a
 # whole: those with a cell tagged `parameters`, which begin with nbdev's front matter `skip_exec: true`.
 test: setup ## nbdev_test over all notebooks, pytest, then a short papermill run of every task
@@ -43,7 +50,7 @@ test: setup ## nbdev_test over all notebooks, pytest, then a short papermill run
 figures: table2 ## make all figures again, into figures/, and both tables; without weights in runs/ it trains small models first
 	$(PAPERMILL) nbs/figures.ipynb /dev/null
 
-table2: setup ## write Tables 1 and 2 and the README's table again, from the committed summaries of runs
+table2: setup ## write Tables 1 and 2 and the README's tables again, from the summaries of the runs that runs/campaign.csv lists
 	$(PAPERMILL) nbs/table2.ipynb /dev/null
 	$(BIN)/python .ci/summary
 

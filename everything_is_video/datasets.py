@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 import numpy as np
 from .core import UserError
-from .download import fetch
+from .download import fetch, how_much
 from .frames import SIZE, image_frame
 from .media import video_frames
 from .tables import inside, known, read_table
@@ -51,7 +51,10 @@ class Dataset:
     n_frames = 1       # frames in every example
     files = ()         # what all frames are read from, where an example has no file of its own
     official = ()      # what to fetch: (path in the data folder, address, checksum)
-    origin = ''        # where it comes from, and its size
+    size = 0           # MB of these files; 0: not known
+    more = 0           # MB that `download` fetches besides, where it is asked for
+    origin = ''        # where data comes from that has no official address
+    licence = 'not stated, as far as we know' # in a few words
 
     def __init__(self,
         root, # the data folder
@@ -80,12 +83,18 @@ class Dataset:
 
     @classmethod
     def download(cls,
-        root # the data folder
+        root,          # the data folder
+        more:bool=True # with what is fetched besides the files of `official`
     ):
         "Fetch the official data, as far as it is not there"
         if not cls.official:
             raise UserError(f'{cls.name}: has no official address; put it into {Path(root)/cls.folder}')
         for path, url, checksum in cls.official: fetch(url, Path(root)/path, checksum)
+
+    @classmethod
+    def about(cls, more:bool=True)->str:
+        "How much there is to fetch, and from where"
+        return how_much(cls.size + cls.more*more, cls.official[0][1])
 
     def opened(self, source)->list: # paths
         "The files of its own that an example's frames are read from"
@@ -118,4 +127,5 @@ class VideoDataset(Dataset):
         videos = {video for video, *_ in self.records}
         if self.lost is None: self.lost = [video for video in videos if not video.exists()]
         many = f'{len(self.lost):,} of {len(videos):,} videos are missing'
-        raise UserError(f'{source}: no such file; {many}, fetch them or set skip_bad')
+        fetch = f'set download=True to fetch them ({self.about()})' if self.official else 'put them there'
+        raise UserError(f'{source}: no such file; {many}; {fetch}, or set skip_bad')

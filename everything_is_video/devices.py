@@ -152,18 +152,19 @@ def uncompiled(device:torch.device):
 
 # %% ../nbs/devices.ipynb #095cf3ed
 class Captured:
-    "A function of a tensor and a key; on one GPU it becomes a CUDA graph, a new one for a new key"
+    "A function of a tensor and a key; on one GPU it becomes a CUDA graph for each key"
     def __init__(self,
-        work # called with a tensor, always of one shape, and a key; gives a tensor
+        work # called with a tensor, of a key always of one shape, and a key; gives a tensor
     ):
         self.work = work
         self.calls = Counter()  # key -> how often
-        self.graphs = {}        # the last key -> its graph and the tensors it reads and writes; or None
+        self.graphs = {}        # key -> its graph and the tensors it reads and writes; or None
+        self.pool = None        # the graphs' memory: one at a time is replayed, and its result is copied
         self.side = None        # a stream
 
     def __call__(self, x, key):
         if x.device.type != 'cuda' or world_size() > 1: return self.work(x, key)
-        if not self.calls[key]: self.graphs.clear()  # the memory of a graph is kept as long as the graph
+        if not self.calls[key]: self.graphs.clear()  # those of the loss before; the others come again
         self.calls[key] += 1
         if self.calls[key] <= 3: return self._aside(x, key)
         if key not in self.graphs: self.graphs[key] = self._capture(x, key)
@@ -186,8 +187,10 @@ class Captured:
         "The graph, the tensor it reads and the one it writes; nothing is computed yet"
         given = x.clone()
         graph = torch.cuda.CUDAGraph()
+        self.pool = self.pool or torch.cuda.graph_pool_handle()
+        how = dict(pool=self.pool, capture_error_mode='thread_local')
         try:
-            with torch.cuda.graph(graph, capture_error_mode='thread_local'): result = self.work(given, key)
+            with torch.cuda.graph(graph, **how): result = self.work(given, key)
         except RuntimeError as error:
             print(f'steps are launched one by one: {str(error).splitlines()[0][:100]}')
             return None

@@ -18,12 +18,15 @@ class Progress:
         form = '{percentage:3.0f}%|{bar:16}| {elapsed} < {remaining} {postfix}'
         where = dict(file=sys.stdout, disable=rank() > 0, bar_format=form)
         self.bar = tqdm(total=1., initial=start, mininterval=0, **where)
-        self.shown = 0
+        self.shown = -float('inf')
 
     def __call__(self, progress, step, loss, validation, rate, last=False):
         often = 1 if sys.stdout.isatty() else 10  # seconds
         if not last and time.monotonic() - self.shown < often: return
         self.shown = time.monotonic()
         self.bar.n = progress
-        score = f', SSIM {validation:.4f}' if validation == validation else ''
-        self.bar.set_postfix_str(f'step {step:,}, loss {loss:.4f}{score}, {rate:.0f} clips/s')
+        said = [f'step {step:,}']
+        if loss == loss: said.append(f'loss {loss:.4f}')  # NaN: not known yet
+        if validation == validation: said.append(f'SSIM {validation:.4f}')
+        if rate: said.append(f'{rate:.0f} clips/s')
+        self.bar.set_postfix_str(', '.join(said))

@@ -10,14 +10,16 @@ __all__ = ['LOG_COLUMNS', 'from_root', 'Settings', 'Config', 'read_settings', 'r
 # %% ../nbs/07_runs.ipynb #9730346c
 import argparse
 import csv
+import inspect
 import io
 import json
 import math
 import os
 import platform
+import re
 import subprocess
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import asdict, dataclass, fields, is_dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
 import torch
@@ -28,7 +30,7 @@ from .core import UserError, atomic_write, checked, notebook_parameters, write_j
 from .devices import pick_device
 from .mixture import read_parts
 from .model import ModelConfig, VideoModel
-from .recipe import PRESETS, Recipe, fit_to_task
+from .recipe import PRESETS, Recipe, fit_to_tasks
 from .shots import with_shots
 from .tasks import TASKS, open_dataset
 
@@ -45,15 +47,15 @@ def from_root(
 @dataclass(frozen=True)
 class Settings:
     "The settings of any run"
-    task:str = 'cifar10'     # one of the tasks; of a run of ours several, with commas between them, or all
-    source:str = 'official'  # official, a named stand-in, or sample; of several tasks also task=source,…
-    data_dir:str = ''        # '': $EIV_DATA, else ./data
+    task:str = 'cifar10'     # a task of Table 1, such as cifar10 or sst2; several, with commas; or all
+    source:str = 'official'  # official, a stand-in (jpeg, fsdd …), sample, sample-N; or task=source,…
+    data_dir:str = ''        # the folder that holds the data; '': $EIV_DATA, else ./data
     minutes:float = 0        # time budget; 0: the recipe's, or none where there is a step budget
     steps:int = 0            # step budget; 0: none
-    seed:int = 0
-    run_dir:str = ''         # '': runs/<name of the run>
+    seed:int = 0             # of the weights and of the order of the clips
+    run_dir:str = ''         # where everything about the run goes; '': runs/<name of the run>
     device:str = 'auto'      # auto, cpu, cuda, cuda:1 …
-    download:bool = False    # fetch official data that is not there
+    download:bool = False    # fetch official data that is larger than 200 MB, too
     skip_bad:bool = False    # leave out examples whose files cannot be read, and say how many
 
     @property
@@ -84,7 +86,7 @@ class Config(Settings):
     preset:str = ''            # paper, paper-small, fast, small or tiny; '': fast on a GPU, small on a CPU
     batch_size:int = 0         # 0: the preset's, else the task's
     resume:bool = True         # continue where a run in run_dir stopped; False: refuse a used run_dir
-    weights:str = ''           # of several tasks: how often each has its turn, task=number,…; '': by its size
+    turns:str = ''             # of several tasks: how often each has its turn, task=number,…; '': by its size
     shots:int = 0              # solved examples before each question, for tasks with short inputs
     start:str = ''             # begin with the weights of the run in this folder
     checkpointing:bool = False # compute activations again in the backward pass: less memory, a slower step
@@ -108,12 +110,7 @@ class Config(Settings):
         preset = PRESETS[self.preset]
         tasks = [with_shots(task, self.shots) for task, _ in self.parts.values()]
         preset = replace(preset, augment=preset.augment*all(task.augmented for task in tasks))
-        fitted = [fit_to_task(preset, task, self.batch_size, self.minutes) for task in tasks]
-        if len(tasks) == 1: return fitted[0]
-        longest = max((recipe.model for recipe in fitted), key=lambda model: model.max_frames)
-        many = dict(validate_every=preset.validate_every*len(tasks),
-                    validate_on=max(preset.validate_on//len(tasks), 16))
-        return replace(preset, model=longest, minutes=fitted[0].minutes, **many)
+        return fit_to_tasks(preset, tasks, self.batch_size, self.minutes)
 
     def check(self):
         "Refuse values that cannot be meant"
@@ -147,6 +144,13 @@ def notebook_config(
     return read_config(notebook_parameters(variables, **{f.name: f.type for f in fields(Config)}))
 
 # %% ../nbs/07_runs.ipynb #cb4b2116
+def _comments(settings):
+    "What the class says of each of its fields: the comment in the field's line"
+    kinds = [kind for kind in reversed(settings.__mro__) if is_dataclass(kind)]
+    try: source = ''.join(map(inspect.getsource, kinds))
+    except (OSError, TypeError): return {}  # no source here
+    return dict(re.findall(r'^ +(\w+):[^#\n]*# *(.*)$', source, re.MULTILINE))
+
 def read_flags(
     settings,       # a dataclass: its fields are the flags
     arguments:list, # the command line; None: this process's
@@ -155,9 +159,11 @@ def read_flags(
     "The settings that a command line gives"
     def truth(text): return {'true': True, 'false': False}.get(text.lower(), text)  # others: refused later
     parser = argparse.ArgumentParser(**about)
+    comments = _comments(settings)
     for f in fields(settings):
         kind = truth if f.type is bool else f.type
-        parser.add_argument(f'--{f.name}', type=kind, default=f.default, help=f'default: {f.default!r}')
+        said = f'{comments.get(f.name, "")} (default: {f.default!r})'.replace('%', '%%')
+        parser.add_argument(f'--{f.name}', type=kind, default=f.default, metavar=f.type.__name__, help=said)
     return vars(parser.parse_args(arguments))
 
 # %% ../nbs/07_runs.ipynb #6a59817b
@@ -217,6 +223,7 @@ def flatten(
 # %% ../nbs/07_runs.ipynb #88925231
 _RENAMED = {'draw': 'bce_fraction', 'power': 'ssim_power'}  # in the recipe, until version 0.1
 _DROPPED = {'recipe.ema': 0.}                               # what a run must have had to be continued
+_BUDGET = {'steps', 'minutes', 'recipe.minutes'}
 
 def saved_settings(
     run # a run's folder
@@ -237,7 +244,14 @@ def _differences(now, then):
 def _may_go_on(recipe, changed):
     "Whether a run that differs in its budget alone can be continued: where no schedule depends on the budget"
     scheduled = getattr(recipe, 'decay', True) or recipe.bce_fraction not in (0, 1)
-    return not scheduled and set(changed) <= {'steps', 'minutes', 'recipe.minutes'}
+    return not scheduled and set(changed) <= _BUDGET
+
+def _refusal(run, changed):
+    "Why a run cannot be continued with other settings, and what to do"
+    text = f'{run}: was made with other settings ({"; ".join(changed.values())})'
+    if not set(changed) <= _BUDGET: return f'{text}; set another run_dir'
+    return (f'{text}, and its learning rate or loss changes over its budget, so it cannot be made longer; '
+            f'set another run_dir, and start={run} to begin with its weights')
 
 # %% ../nbs/07_runs.ipynb #aa44133d
 def _open_parts(config, settings):
@@ -264,9 +278,7 @@ def opened_run(
         then = saved_settings(run)
         if then:
             changed = _differences(now, then)
-            if changed and not _may_go_on(recipe, changed):
-                text = '; '.join(changed.values())
-                raise UserError(f'{run}: was made with other settings ({text}); set another run_dir')
+            if changed and not _may_go_on(recipe, changed): raise UserError(_refusal(run, changed))
             if changed: write_json(run.config, now)
             if not getattr(config, 'resume', True):
                 raise UserError(f'{run}: there is a run in it already; set resume, or another run_dir')
@@ -328,8 +340,8 @@ def restore(
     if values is None: return dict(step=0, seconds=0., ssim=math.nan, bests={}, starts=[], augment_from={})
     before = values['state'].get('n_train', n_train)
     if n_train and before != n_train:
-        raise UserError(f'{run}: was trained on {_count(before)} examples, and now there are {_count(n_train)}: '
-                        'the data or its split is another; set another run_dir')
+        raise UserError(f'{run}: was trained on {_count(before)} examples, and now there are '
+                        f'{_count(n_train)}: the data or its split is another; set another run_dir')
     try:
         model.load_state_dict(values['model'])
         for o, saved in zip(optimizers, values['optimizers'], strict=True): o.load_state_dict(saved)

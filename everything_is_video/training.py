@@ -9,7 +9,6 @@ __all__ = ['update', 'train_step', 'validation_ssim', 'Trainer', 'train']
 import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import nullcontext
-from functools import partial
 import numpy as np
 import torch
 from safetensors.torch import save
@@ -20,7 +19,7 @@ from .devices import (
     Captured, all_reduce_max, all_reduce_mean, autocast, copied, device_name, enough_memory, pick_device,
     rank, rank_zero_first, seed_step, stop_requests, uncompiled, world_size, wrap_model)
 from .loss import ssim
-from .mixture import Part, read_weights, turn, turns_of_100, turns_taken
+from .mixture import Part, read_turns, turn, turns_of_100, turns_taken
 from .model import VideoModel
 from .progress import Progress
 from .recipe import Recipe, learning_rate, make_optimizers, set_rate, training_loss
@@ -82,7 +81,7 @@ class Trainer:
         with rank_zero_first():
             self.parts = [Part(name, *what, config, self.recipe) for name, what in config.parts.items()]
         self.sizes = {part.name: len(part.data) for part in self.parts}
-        self.turns = turns_of_100(list(read_weights(config.weights, self.sizes).values()))
+        self.turns = turns_of_100(list(read_turns(config.turns, self.sizes).values()))
         for part, n in zip(self.parts, self.turns): part.share = n/sum(self.turns)
         torch.manual_seed(config.seed)
         self.model, self.render = VideoModel(self.recipe.model).to(self.device), Renderer(self.device)
@@ -90,7 +89,7 @@ class Trainer:
         self.model.checkpointing = config.checkpointing
         self.optimizers = make_optimizers(self.model, self.recipe)
         self.wrapped = wrap_model(self.model, self.device, config.cache)
-        self.updates = [Captured(partial(self.update_at, part.task.n_target)) for part in self.parts]
+        self.update = Captured(self.update_at)
         self.unread, self.losses, self.taken = [], [], []  # since the last look; since the last validation
         self.loss, self.rate, self.since = float('nan'), 0., time.monotonic()
         for part in self.parts: part.prepare(self.render, free_memory(self.device))
@@ -122,8 +121,10 @@ class Trainer:
         part, k = self.turn(step)
         return part.batch(k, self.state['augment_from'].get(part.name))
 
-    def update_at(self, n_target:int, frames, late:bool):
-        "Train on a batch, with the first or the second loss"
+    def update_at(self, frames, key):
+        "Train on the batch of a part, with the first or the second loss"
+        number, late = key
+        n_target = self.parts[number].task.n_target
         return update(self.wrapped, self.optimizers, frames, n_target, self.recipe, float(late))
 
     def step(self):
@@ -133,32 +134,32 @@ class Trainer:
         frames = self.batch(step)
         set_rate(self.optimizers, learning_rate(self.recipe, step, self.progress))
         number = self.parts.index(self.turn(step)[0])
-        self.unread.append(self.updates[number](frames, self.progress >= self.recipe.bce_fraction))
+        late = self.progress >= self.recipe.bce_fraction
+        self.unread.append(self.update(frames, (number, late)))
         self.taken.append(number)
         self.state['step'] += 1
 
     def look(self):
         "Read the losses since the last look; end where one, or the norm of the gradient, is not finite"
-        state = self.state
         values = all_reduce_mean(torch.stack(self.unread)).cpu()
         bad = (~values.isfinite()).any(1).nonzero()
-        if len(bad): self.give_up(state['step'] - len(values) + bad[0].item())
+        if len(bad): self.give_up(self.state['step'] - len(values) + bad[0].item())
         self.losses += values[:, 0].tolist()
         self.unread = []
         self.loss = self.losses[-1]
         clips = sum(self.parts[number].recipe.batch_size for number in self.taken)
         self.rate = clips/(time.monotonic() - self.since)
         for part in self.parts:
-            passes = part.share*state['step']*part.recipe.batch_size/len(part.data)  # until now
+            steps = part.share*self.state['step']  # until now
+            passes = steps*part.recipe.batch_size/len(part.data)
             enough = part.recipe.augment_passes*self.progress
-            if 0 < enough <= passes: state['augment_from'].setdefault(part.name, part.share*state['step'])
+            if 0 < enough <= passes: self.state['augment_from'].setdefault(part.name, steps)
 
     def give_up(self, step:int):
         "Save a step's batch, and end"
         part, k = self.turn(step)
-        path, examples = self.config.run/f'not-finite-{rank()}.pt', part.examples(k).tolist()
-        frames = (self.batch(step)*255).round().byte().cpu()
-        values = dict(step=step, part=part.name, examples=examples, frames=frames)
+        path, frames = self.config.run/f'not-finite-{rank()}.pt', (self.batch(step)*255).round().byte().cpu()
+        values = dict(step=step, part=part.name, examples=part.examples(k).tolist(), frames=frames)
         atomic_write(path, lambda file: torch.save(values, file))
         raise UserError(f'{path}: holds the batch of step {step}, after which loss, gradient or weights are '
                         'not finite; nothing was saved since: look at it, or train with another seed, '
@@ -168,6 +169,7 @@ class Trainer:
     def due(self)->bool:
         "Whether it is time to validate: by the step, or by the clock where that sets the budget"
         state, recipe = self.state, self.recipe
+        if state['step'] == min(20, recipe.validate_every): return True  # a first look
         if self.config.steps or not recipe.validate_seconds: return state['step'] % recipe.validate_every == 0
         return state['seconds'] - state.get('validated', 0.) >= recipe.validate_seconds
 

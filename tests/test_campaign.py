@@ -114,7 +114,7 @@ def test_nothing_outside(tmp_path):
     path = write(tmp_path/'runs', 'cpu,cifar10,sample-50,ours,tiny,.02,0,0,0', 'cpu,cifar10,sample-50,../../x,tiny,.02,0,0,0')
     process = start(path)
     _, error = process.communicate()
-    assert process.returncode == 1 and error == f"{path}, line 3: model='../../x': only letters, digits and . _ + - may be in it\n"
+    assert process.returncode == 1 and error == f"{path}, line 3: model='../../x': only letters, digits and . _ + - , = may be in it\n"
     assert [p.name for p in tmp_path.rglob('*')] == ['runs', 'campaign.csv']
 
 def test_wrong_file(tmp_path):

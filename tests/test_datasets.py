@@ -204,13 +204,37 @@ def test_gifs_that_are_gone_are_counted(official, tmp_path, monkeypatch, capsys)
     assert [p for p in names(tmp_path/'data/tgif-qa/gifs')] == ['Test0.gif', 'Test1.gif', 'Train0.gif']
     assert '3 of 6 GIFs' in capsys.readouterr().out
 
+def test_small_data_is_fetched_unasked(official, good, tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(CIFAR10, 'official', [('cifar-10-batches-py', f'{official[1]}/cifar.tar.gz', '')])
+    assert len(open_source(TASKS['cifar10'], 'official', tmp_path/'data', 'test')) == len(CIFAR10(good, 'test'))
+    assert capsys.readouterr().out.startswith('CIFAR-10: fetching about 170 MB from 127.0.0.1')
+    open_source(TASKS['cifar10'], 'official', tmp_path/'data', 'test')
+    assert capsys.readouterr().out == ''
+
+def test_large_data_is_fetched_when_asked_for(official, good, tmp_path, monkeypatch):
+    monkeypatch.setattr(AudioMNIST, 'official', [('AudioMNIST', f'{official[1]}/master.zip', '')])
+    def opened(**more): return open_source(TASKS['audiomnist'], 'official', tmp_path/'data', 'test', **more)
+    with pytest.raises(UserError, match='no such folder; set data_dir, or download=True to fetch about 1 GB from 127.0.0.1') as error: opened()
+    assert str(error.value).endswith('or take another source of audiomnist: fsdd, sample, sample-N, folder')
+    assert not (tmp_path/'data').exists()
+    assert len(opened(download=True)) == len(AudioMNIST(good, 'test'))
+
+def test_tables_come_unasked_and_gifs_do_not(official, tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(TGIFQA, 'official', [(f'tgif-qa/{name}', f'{official[1]}/{name}', '') for name in
+                                             ('Train_frameqa_question.csv', 'Test_frameqa_question.csv', 'Test0.gif')])
+    dataset = open_source(TASKS['tgif_qa'], 'official', tmp_path/'data', 'test')
+    assert capsys.readouterr().out.startswith('TGIF-QA (FrameQA): fetching about 25 MB from 127.0.0.1')
+    assert len(dataset) > 0 and not (tmp_path/'data/tgif-qa/gifs').exists()
+    with pytest.raises(UserError, match=r'videos are missing; set download=True to fetch them \(about 34 GB'): dataset[0]
+
 def test_no_network(tmp_path, monkeypatch):
     monkeypatch.setattr(SST2, 'official', [('SST-2', 'http://127.0.0.1:9/SST-2.zip', '')])
-    with pytest.raises(UserError) as error: open_source(TASKS['sst2'], 'official', tmp_path, 'test', download=True)
-    line = str(error.value)
-    assert 'http://127.0.0.1:9/SST-2.zip: cannot be fetched' in line and '\n' not in line
-    assert line.endswith('or take another source of sst2: sample, sample-N')
-    assert not (tmp_path/'SST-2').exists()
+    for download in False, True:
+        with pytest.raises(UserError) as error: open_source(TASKS['sst2'], 'official', tmp_path, 'test', download=download)
+        line = str(error.value)
+        assert 'http://127.0.0.1:9/SST-2.zip: cannot be fetched' in line and '\n' not in line
+        assert line.endswith('or take source=sample, which is made here without a network')
+        assert not (tmp_path/'SST-2').exists()
 
 
 # a dataset of one's own

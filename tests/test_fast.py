@@ -58,7 +58,7 @@ def test_validation_by_the_clock(tmp_path):
     state = read_checkpoint(run)['state']
     assert state['validated'] == state['seconds'] >= 3
     one = Trainer(timed, recipe)
-    one.state = dict(state, seconds=10., validated=9.5)
+    one.state = dict(state, step=99, seconds=10., validated=9.5)
     assert not one.due
     one.state['seconds'] = 10.5
     assert one.due
@@ -115,6 +115,28 @@ def test_captured_step():
             set_rate(optimizers, learning_rate(recipe, i, i/20))
             losses[way].append(step(frames, i >= 10)[0].item())
         if way == 'captured': assert step.graphs[True] and False not in step.graphs
+    assert losses['captured'] == pytest.approx(losses['plain'], rel=.01)
+
+@gpu
+def test_two_shapes_captured():
+    "Batches of two tasks in turn, each with its own graph, the memory shared"
+    losses = {}
+    for way in 'plain', 'captured':
+        torch.manual_seed(0)
+        recipe = replace(PRESETS['fast'], model=ModelConfig(K=128, heads=4, global_blocks=2, max_frames=6))
+        model = VideoModel(recipe.model).cuda()
+        optimizers = make_optimizers(model, recipe)
+        shapes = (4, 3), (2, 7)
+        work = lambda frames, key: update(model, optimizers, frames, 1 + 2*key[0], recipe, float(key[1]))
+        step = Captured(work) if way == 'captured' else work
+        losses[way] = []
+        for i in range(40):
+            torch.manual_seed(i)
+            part = i % 3 % 2
+            set_rate(optimizers, learning_rate(recipe, i, i/40))
+            frames = torch.rand(*shapes[part], 3, 64, 64, device='cuda')
+            losses[way].append(step(frames, (part, i >= 20))[0].item())
+        if way == 'captured': assert sorted(step.graphs) == [(0, True), (1, True)] and all(step.graphs.values())
     assert losses['captured'] == pytest.approx(losses['plain'], rel=.01)
 
 @gpu

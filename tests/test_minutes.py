@@ -125,3 +125,17 @@ def test_one_that_fails(home, monkeypatch, capsys):
     assert 'RuntimeError: no luck' in (home/'broken'/'cifar10-sample-30-tiny-0'/'failed.txt').read_text()
     said = minutes.collect(home/'runs'/'broken.csv', home/'broken', home/'figures')
     assert said['cifar10-sample-30-tiny-0'].endswith('the run has not ended') and said['cifar10-sample-30-tiny-5'].startswith('done: accuracy')
+
+def test_one_model_for_two_tasks(home):
+    "A run of several tasks comes home with the results of each"
+    rows = (home/'runs'/'campaign.csv').read_text().splitlines()
+    (home/'together').mkdir()
+    path = home/'together'/'campaign.csv'
+    path.write_text(f'{rows[0]},turns\ncpu,"cifar10,sst2",sample-30,ours,tiny,1,0,0,0,1,"cifar10=1,sst2=1"\n')
+    said = command(home, *shared(home, 'joint', .3), path='../together/campaign.csv')
+    assert any(line.startswith('2-tasks-tiny-0: done') for line in said), said
+    states = collect(path, home/'joint', home/'figures')
+    assert states == {'2-tasks-tiny-0': 'done: 2 tasks'}
+    table = pd.read_csv(home/'figures'/'table2.csv', dtype=str).fillna('')
+    assert sum(table.Model == 'one model of 2 tasks, this project') == 2
+    assert 'done: 2 tasks' in ' '.join(command(home, '--list', '--device', 'cpu', path='../together/campaign.csv'))

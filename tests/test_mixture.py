@@ -34,7 +34,7 @@ def killed(config, recipe, step):
 @pytest.fixture(scope='module')
 def whole(folder):
     config = settings(folder, 'whole')
-    config = replace(config, weights=','.join(f'{name}=1' for name in config.parts))
+    config = replace(config, turns=','.join(f'{name}=1' for name in config.parts))
     recipe = replace(config.recipe, validate_every=40, validate_on=2, augment=1, model=replace(config.recipe.model, dropout=.1))
     train(config, recipe)
     return config, recipe
@@ -49,7 +49,7 @@ def test_killed_and_resumed(folder, whole):
     for one, other in [(config.run, again.run), *zip(config.results.values(), again.results.values())]:
         assert one.weights.read_bytes() == other.weights.read_bytes()
         rows = [[{k: v for k, v in row.items() if k not in ('seconds', 'clips_per_second')} for row in run.read_log()] for run in (one, other)]
-        assert json.dumps(rows[0]) == json.dumps(rows[1]) and len(rows[0]) == 3
+        assert json.dumps(rows[0]) == json.dumps(rows[1]) and len(rows[0]) == 4
 
 def test_each_task_has_its_results(whole):
     "A log, the best weights, predictions and scores for each; its folder is one of a run"
@@ -109,7 +109,7 @@ def test_a_task_of_ones_own_joins_in(folder):
     finally: del TASKS['flip']
 
 def test_turns_are_part_of_the_run(folder):
-    config = settings(folder, 'turns', task='cifar10,sst2', steps=4, weights='cifar10=3,sst2=1')
+    config = settings(folder, 'turns', task='cifar10,sst2', steps=4, turns='cifar10=3,sst2=1')
     assert Trainer(config).turns == (75, 25)
     train(config)
-    with pytest.raises(UserError, match='weights was'): train(settings(folder, 'turns', task='cifar10,sst2', steps=4))
+    with pytest.raises(UserError, match='turns was'): train(settings(folder, 'turns', task='cifar10,sst2', steps=4))

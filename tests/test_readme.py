@@ -1,7 +1,9 @@
 "The README: its script works as it is, its table is that of the runs, and every notebook is in its list"
-import os, re, runpy, subprocess, sys
+import json, os, re, runpy, subprocess, sys
 from pathlib import Path
 import pytest
+from everything_is_video.download import downloads
+from everything_is_video.tasks import TASKS
 
 ROOT = Path(__file__).parents[1]
 
@@ -26,6 +28,14 @@ def test_the_table_is_that_of_the_committed_runs(tmp_path):
     written, = re.findall(r'<!-- summary -->\n(.*?)\n<!-- /summary -->', readme(), re.DOTALL)
     assert written == script['summary']().strip(), 'run `make table2`'
     assert written.count('\n') == 9  # a head, a rule, and the eight tasks
+
+@pytest.mark.parametrize('page', ['README.md', 'nbs/train.ipynb'])
+def test_the_downloads_are_those_of_the_classes(page):
+    text = (ROOT/page).read_text(encoding='utf-8')
+    if page.endswith('.ipynb'): text = '\n'.join(''.join(cell['source']) for cell in json.loads(text)['cells'])
+    written, = re.findall(r'<!-- downloads -->\n(.*?)\n<!-- /downloads -->', text, re.DOTALL)
+    script = runpy.run_path(str(ROOT/'.ci'/'summary'))
+    assert written == script['markdown'](downloads(TASKS.values())).strip(), 'run `make table2`'
 
 def test_every_notebook_is_listed():
     "Dataset rooms and samples, too: in the three parts of the reading list"

@@ -7,6 +7,7 @@ import pandas as pd
 import pytest
 from bs4 import BeautifulSoup
 from everything_is_video import ocr
+from everything_is_video.campaign import published
 from everything_is_video.folders import RunFolder
 from everything_is_video.core import UserError, write_json
 from everything_is_video.frames import text_frame
@@ -279,7 +280,7 @@ def test_hostile_names(run, capsys):
 
 def test_committed_tables(tmp_path):
     "From the committed runs the committed files, byte for byte"
-    write_table(table2(read_runs(ROOT/'runs')), 'table2', tmp_path)
+    write_table(table2(published(ROOT/'runs')), 'table2', tmp_path)
     for path in tmp_path.iterdir(): assert path.read_bytes() == (ROOT/'figures'/path.name).read_bytes(), path.name
 
 def elsewhere(**locale):
@@ -287,8 +288,8 @@ def elsewhere(**locale):
     return {k: v for k, v in os.environ.items() if not k.startswith(('LC_', 'LANG', 'PYTHONUTF8'))} | locale
 
 def test_files_in_another_locale(tmp_path):
-    script = ('from everything_is_video.results import *; import sys\n'
-              f'write_table(table2(read_runs({str(ROOT/"runs")!r})), "table2", sys.argv[1])')
+    script = ('from everything_is_video.campaign import published; from everything_is_video.results import *; import sys\n'
+              f'write_table(table2(published({str(ROOT/"runs")!r})), "table2", sys.argv[1])')
     ascii_only = elsewhere(LC_ALL='C', PYTHONUTF8='0', PYTHONCOERCECLOCALE='0')
     subprocess.run([sys.executable, '-c', script, tmp_path], cwd=ROOT, env=ascii_only, check=True)
     for path in tmp_path.iterdir(): assert path.read_bytes() == (ROOT/'figures'/path.name).read_bytes(), path.name

@@ -28,7 +28,7 @@ def refused(capsys, *arguments):
     ('--task', 'mnist', "task='mnist': no such task; there are"),
     ('--preset', 'huge', "preset='huge': no such preset; there are paper, paper-small, fast, small, tiny"),
     ('--source', 'png', "source='png': task cifar10 has no such source; it has official, jpeg, sample"),
-    ('--source', 'official', 'no such folder; set data_dir'),
+    ('--task', 'audiomnist', 'no such folder; set data_dir, or download=True to fetch about 1 GB from github.com'),
     ('--device', 'cuda:99', 'not on this machine'),
     ('--batch_size', '-1', 'must not be below 0')])
 def test_wrong_setting(tmp_path, capsys, flag, value, expected):
@@ -156,6 +156,15 @@ def test_asked_to_stop(whole, what):
     assert json.loads((run/'metrics.json').read_text())['steps'] == step
     assert finish(whole.parent, run.name).returncode == 0
     assert same_weights(whole, run)
+
+def test_a_finished_run_goes_on(tmp_path):
+    "With a constant learning rate, 2 steps and then 4 are the same as 4; where the rate falls, it is refused"
+    def trained(name, steps): return train(short(tmp_path, name, preset='paper-small', batch_size=4, steps=steps))
+    trained('longer', 2)
+    assert same_weights(trained('longer', 4), trained('at once', 4))
+    train(short(tmp_path, 'falls', steps=2))
+    with pytest.raises(UserError, match='steps was 2 and is 4') as error: train(short(tmp_path, 'falls', steps=4))
+    assert str(error.value).endswith(f'set another run_dir, and start={tmp_path/"falls"} to begin with its weights')
 
 def test_full_disk(whole):
     "A checkpoint that cannot be written ends the run in one line and leaves the one before it; a limit on the size of files stands for the full disk"

@@ -15,6 +15,8 @@ from pathlib import Path
 from ..core import UserError
 
 # %% ../../nbs/samples/00_samples.ipynb #51a543dc
+_VERSIONS = dict(clevrer=2) # raised when a generator writes something else than before; 1 where none is given
+
 def sample_names()->list: # names of modules in this folder
     "The datasets that have a sample"
     package = importlib.import_module('everything_is_video.samples')
@@ -33,7 +35,8 @@ def make_sample(
     if name not in names:
         raise UserError(f'no sample for {name!r}; there is one for each of {", ".join(names)}')
     if n < 1: raise UserError(f'n = {n}: a sample needs at least one training example')
-    folder = Path(root)/f'{name}-{n}-{seed}'
+    version = _VERSIONS.get(name, 1)
+    folder = Path(root)/(f'{name}-{n}-{seed}' + f'-v{version}'*(version > 1))
     if (folder/'sample.json').exists(): return folder
     module = importlib.import_module(f'everything_is_video.samples.{name}')
     part = folder.with_name(f'part-{os.getpid()}-{folder.name}')

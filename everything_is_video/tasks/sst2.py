@@ -47,7 +47,7 @@ def apart(
 class SST2(Dataset):
     "SST-2 as GLUE gives it out: train.tsv and dev.tsv"
     name, folder = 'SST-2', 'SST-2'
-    origin = '7 MB from dl.fbaipublicfiles.com'
+    size = 7
     vocabulary = ['negative', 'positive']
     n_frames = 0
     official = [(folder, 'https://dl.fbaipublicfiles.com/glue/data/SST-2.zip',

@@ -21,12 +21,15 @@ from .base import Task
 class TGIFQA(VideoDataset):
     "TGIF-QA, the questions about a frame (FrameQA); a GIF's questions stay in one split"
     name, folder = 'TGIF-QA (FrameQA)', 'tgif-qa'
+    licence = 'for academic use'
     _tables = 'https://raw.githubusercontent.com/YunseokJANG/tgif-qa/master/dataset'
     _gifs = 'https://raw.githubusercontent.com/raingo/TGIF-Release/master/data'
     official = [
         ('tgif-qa/Train_frameqa_question.csv', f'{_tables}/Train_frameqa_question.csv', ''),
         ('tgif-qa/Test_frameqa_question.csv', f'{_tables}/Test_frameqa_question.csv', ''),
         ('tgif-qa/tgif-v1.0.tsv', f'{_gifs}/tgif-v1.0.tsv', '')]
+    size = 25 # the tables
+    more = 34_000 # an estimate: 28,000 GIFs of 1.2 MB
 
     def __init__(self, root, split, n_frames=4):
         super().__init__(root, split, n_frames)
@@ -53,9 +56,10 @@ class TGIFQA(VideoDataset):
         return records
 
     @classmethod
-    def download(cls, root):
+    def download(cls, root, more=True):
         "The tables, then each GIF they ask about from its own address; GIFs that are gone are counted"
         super().download(root)
+        if not more: return
         train, test, addresses = [Path(root)/path for path, *_ in cls.official]
         wanted = {row['gif_name'] for table in (train, test) for row in read_table(table, ['gif_name'])}
         gifs = Path(root)/cls.folder/'gifs'

@@ -17,6 +17,7 @@ class TinyVIRAT(VideoDataset):
     "TinyVIRAT: clips of 26 activities, one or more in each"
     name, folder = 'TinyVIRAT', 'TinyVIRAT'
     official = [(folder, 'https://www.crcv.ucf.edu/datasets/ugur/TinyVIRAT.zip', '')]
+    size = 1_000 # an estimate: 12,829 clips of less than 100 kB
     vocabulary = '''Opening Interacts Pull activity_carrying Entering vehicle_moving Exiting Loading Talking
         activity_running vehicle_turning_left vehicle_stopping Riding Closing activity_walking Push
         specialized_using_tool vehicle_starting specialized_miscellaneous activity_standing
@@ -58,7 +59,9 @@ class TinyVIRAT(VideoDataset):
 class Fight(TinyVIRAT):
     "Surveillance Camera Fight: is somebody fighting? 230 clips for training and validation, 70 for the test"
     name, folder = 'Surveillance Camera Fight (stand-in for TinyVIRAT)', 'fight_surv'
-    origin = 'from github.com/seymanurakti/fight-detection-surv-dataset, divided by source video'
+    licence = 'MIT, for clips cut from videos of YouTube'
+    origin = ('from github.com/seymanurakti/fight-detection-surv-dataset, '
+              'laid out as TinyVIRAT, divided by source video')
     official = ()
     vocabulary = ['fight', 'noFight']
 
