@@ -37,7 +37,7 @@ def with_shots(
     length = task.n_input + task.n_target
     if K < 0: raise UserError(f'shots={K}: must not be below 0')
     if K and (task.unstructured or task.output not in ('word', 'words')):
-        raise UserError(f'shots={K}: task {task.name} has no answers in words; take another task, or no shots')
+        raise UserError(f'shots={K}: task {task.name} has no answers in words; set shots=0')
     if K and (K + 1)*length > _LONGEST:
         raise UserError(f'shots={K}: with them, a clip of task {task.name} has {(K + 1)*length} frames, '
                         f'over {_LONGEST}; set shots={max(_LONGEST//length - 1, 0)}')
