@@ -1,5 +1,6 @@
 "`-p source folder`: every kind of a user's own data, what is refused, and a run from a folder to its score"
 import json, os
+from dataclasses import replace
 from pathlib import Path
 import av
 import numpy as np
@@ -434,6 +435,5 @@ def test_a_run_belongs_to_one_folder(tmp_path):
     with opened_run(first, first.recipe): pass
     with pytest.raises(UserError, match='data_dir was'), opened_run(second, second.recipe): pass
     small = settings('one', run_dir=str(tmp_path/'small'))
-    from dataclasses import replace
     recipe = replace(small.recipe, model=replace(small.recipe.model, K=32, heads=2, global_blocks=1))
     assert not Trainer(small, recipe).parts[0].augmentation.mirror
