@@ -179,7 +179,7 @@ def _who_moves(
 def make_scene(
     test:bool, # with solids kept for the test set
     rng        # random generator
-)->dict: # things (color, material, shape), path (frames, n, 2), pairs that collided; (n,) moving, entering, turned
+)->dict: # things (color, material, shape), path (frames, n, 2), pairs (i, j); moving, entering, turned (n,)
     "Three to five different solids; some stand, some slide, some enter from any side"
     n = rng.integers(3, 6)
     roles = rng.choice(3, n, p=[.5, .15, .35]) # 0 stands, 1 slides, 2 enters
