@@ -61,7 +61,7 @@ def _shape(
     shape:str,  # one of SOLIDS
     radius:int, # half its width, in pixels
     turned:int  # in sixteenths of a full turn
-)->dict: # arrays (h, w), at twice the size: touched (by a ray), lit, mirror (3, h, w), shadow
+)->dict: # touched, shadow (h, w), at twice the size; of the k touched points lit (k,), mirror (3, k)
     "A solid as the camera sees it: follow each pixel's ray until it touches"
     def solid(x, y, z):
         x, z = turn(x, z, turned*np.pi/8)
@@ -71,17 +71,17 @@ def _shape(
     p = np.stack([u, -v*view[2], v*view[1]]) - 3*view
     floor = p - view*((p[1] + .97)/view[1])
     for _ in range(16): p = p + view*solid(*p)
-    nearby = .01*np.eye(3, dtype=np.float32)[..., None, None]
+    touched = abs(solid(*p)) < .05
+    p = p[:, touched]
+    nearby = .01*np.eye(3, dtype=np.float32)[..., None]
     normal = np.stack([solid(*(p + step)) - solid(*(p - step)) for step in nearby])
     normal /= np.maximum(np.linalg.norm(normal, axis=0), 1e-9)
     x, z = floor[0], floor[2]
     soft = [(.4, 0, 0, .8), (.17, -.8, .4, .8), (.16, .9, -.5, .8), (.08, .9, 1.3, .9)]
     shadow = sum(dark*np.exp(-((x - a)**2 + (z - b)**2)/size**2) for dark, a, b, size in soft)
-    return dict(
-        touched=abs(solid(*p)) < .05,
-        lit=_along(normal, (-.35, .8, .5)).clip(0),
-        mirror=view - 2*(view*normal).sum(0)*normal,
-        shadow=shadow)
+    view = view[..., 0]
+    mirror = view - 2*(view*normal).sum(0)*normal
+    return dict(touched=touched, shadow=shadow, lit=_along(normal, (-.35, .8, .5)).clip(0), mirror=mirror)
 
 @lru_cache(1000)
 def _solid(
@@ -92,17 +92,20 @@ def _solid(
     "A solid in its colour: rubber is dull, metal mirrors the floor, a dark room and two lamps"
     seen = _shape(shape, radius, turned)
     color = 8.8*np.sqrt(COLORS[color]) # the room is not bright
-    if material == 'rubber': image = color*(.9 + .16*seen['lit'])[..., None]
+    if material == 'rubber': surface = color*(.9 + .16*seen['lit'])[:, None]
     else:
         mirror = seen['mirror']
         x, y, z = mirror
         floor = (.5 - 4*y).clip(0, 1)
         room = .65 + .15*z - (.4 + .25*x)*x**2
         lamps = sum(np.exp(20*_along(mirror, lamp) - 20) for lamp in ((-.15, .96, .22), (.69, .7, .17)))
-        image = color*(.97*floor + (1 - floor)*room)[..., None] + 160*lamps[..., None]
-    opacity = np.where(seen['touched'], 255, 255*seen['shadow'])
-    image = np.concatenate([image.clip(0, 255)*seen['touched'][..., None], opacity[..., None]], -1)
-    return Image.fromarray(np.uint8(image)).reduce(2)
+        surface = color*(.97*floor + (1 - floor)*room)[:, None] + 160*lamps[:, None]
+    touched = seen['touched']
+    image = np.zeros((*touched.shape, 4), np.uint8)
+    image[..., 3] = 255*seen['shadow']
+    image[touched, :3] = surface.clip(0, 255)
+    image[touched, 3] = 255
+    return Image.fromarray(image).reduce(2)
 
 # %% ../../nbs/samples/clevrer.ipynb #f7ab5fda
 _FRAMES = 32              # official videos have 128 frames; ours last as long at a quarter of the rate
@@ -146,6 +149,7 @@ def move(
         for _ in range(16):
             p += v/16
             gaps = np.hypot(*(p[:, None] - p).T)
+            if (gaps < 1).sum() == len(p): continue # each is near itself
             for i, j in np.argwhere(np.triu(gaps < 1, 1)).tolist():
                 way = (p[j] - p[i])/gaps[i, j]
                 push = .9*(v[i] - v[j]) @ way
