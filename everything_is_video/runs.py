@@ -207,7 +207,7 @@ def fixed_settings(
     recipe=None     # how it is trained
 )->dict:
     "What makes a run what it is"
-    own = 'folder' in [source for _, source in config.parts.values()]  # the user's data is what data_dir holds
+    own = 'folder' in [source for _, source in config.parts.values()]  # then data_dir is the data
     values = {k: v for k, v in asdict(config).items() if k not in _FREE_TO_CHANGE}
     if own: values['data_dir'] = str(config.data.resolve())
     return json.loads(json.dumps(dict(values, recipe=asdict(recipe))))
