@@ -250,7 +250,7 @@ def _is_there(task, source, data):
     if source in task.sources: return (data/task.sources[source].folder).exists()
     name, n = task.sample
     made = f'samples/{name}-{source.partition("-")[2] or n}-0'
-    return any((data/f'{made}{version}').exists() for version in ('', '-v2'))
+    return any(data.glob(f'{made}*'))
 
 def find_data(
     task,           # one of TASKS

@@ -125,6 +125,8 @@ class Part:
         self.task = with_shots(task, self.shots, self.data, self.seed)
         self.held_out = [self.task.clip(held_out[i]) for i in chosen]
         self.augmentation = augmentation(self.task, recipe)
+        if source == 'folder' and task.output in ('word', 'words'):  # a label may say left or right
+            self.augmentation = replace(self.augmentation, mirror=False)
 
     def prepare(self,
         render:Renderer,

@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from safetensors.torch import save
 from .batches import Renderer, free_memory
-from .folders import RunFolder
+from .folders import LOG_COLUMNS, RunFolder, add_to_log
 from .core import UserError, atomic_write
 from .devices import (
     Captured, all_reduce_max, all_reduce_mean, autocast, copied, device_name, enough_memory, pick_device,
@@ -23,7 +23,7 @@ from .mixture import Part, read_turns, turn, turns_of_100, turns_taken
 from .model import VideoModel
 from .progress import Progress
 from .recipe import Recipe, learning_rate, make_optimizers, set_rate, training_loss
-from .runs import LOG_COLUMNS, Config, add_to_log, from_root, opened_run, provenance
+from .runs import Config, from_root, opened_run, provenance
 from .runs import read_checkpoint, restore, save_checkpoint
 from .weights import start_from
 
