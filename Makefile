@@ -31,7 +31,7 @@ app: setup ## try the model in a browser: type, draw, upload, speak (RUN=runs/NA
 	@mkdir -p runs/try_it
 	@$(BIN)/papermill --prepare-only --log-level ERROR nbs/try_it.ipynb runs/try_it/app.ipynb \
 	  -r run_dir "$(if $(RUN),$(abspath $(RUN)))" -r data_dir "$${EIV_DATA:-$(CURDIR)/data}"
-	$(BIN)/voila runs/try_it/app.ipynb
+	$(BIN)/voila --TagRemovePreprocessor.remove_cell_tags=no-app runs/try_it/app.ipynb
 
 # nbdev_test skips the cells flagged slow, gpu or notest (tst_flags in settings.ini), and the papermill notebooks as a
 # whole: those with a cell tagged `parameters`, which begin with nbdev's front matter `skip_exec: true`.

@@ -21,12 +21,11 @@ from PIL import Image, ImageDraw
 from .attention import generate_with_attention, show_attention
 from .core import UserError
 from .datasets import Example
-from .frames import image_frame, read_box, show, spectrogram_frame, text_frame
+from .frames import SIZE, image_frame, show, spectrogram_frame, text_frame
 from .hub import find_data
 from .media import read_image, read_sound, save_video, video_frames
-from .metrics import iou, psnr
+from .metrics import box_ious, psnr
 from .ocr import ocr, read_labels
-from .runs import Config
 from .runs import Config
 from .tasks import TASKS, open_dataset
 
@@ -56,6 +55,7 @@ def subjects(
     found = []
     for part in parts:
         task, source = TASKS[part['task']], part['source']
+        if task.unstructured: continue  # asks nothing
         reader = task.sources.get(source, task.sources['official'])
         if 'vocabulary' in part: name, vocabulary = part['dataset'], part['vocabulary']
         else:
@@ -205,15 +205,16 @@ def _large(frames):
 # %% ../nbs/app.ipynb #25cb970a
 _STYLE = """<style>
 .eiv {font:15px/1.5 sans-serif; max-width:820px} .eiv small {color:#555}
-.eiv h3 {font-size:15px; margin:18px 0 4px} .eiv .answer {font-size:24px; margin:8px 0}
+.eiv h3 {font-size:15px; margin:18px 0 4px} .eiv .answer {font-size:24px; margin:4px 0}
 .eiv .row {display:flex; gap:28px; flex-wrap:wrap} .eiv td {padding:0 14px 2px 0}
 .eiv .bar {background:#4a90d9; height:10px; border-radius:2px}
 </style>"""
 
 def _words(nearest):
-    "The nearest words, each with its distance and a bar that is longer the nearer it is"
+    "The nearest words, each with its distance; a word twice as far has half the bar"
+    least = nearest[0][1] + 1e-3
     rows = [f'<tr><td>{escape(word)}</td><td>{distance:.3f}</td>'
-            f'<td><div class="bar" style="width:{160*max(1 - 2*distance, 0):.0f}px"></div></td></tr>'
+            f'<td><div class="bar" style="width:{160*least/(distance + 1e-3):.0f}px"></div></td></tr>'
             for word, distance in nearest]
     head = '<tr><td><small>nearest drawn words</small></td><td><small>distance</small></td></tr>'
     return f'<table>{head}{"".join(rows)}</table>'
@@ -225,7 +226,7 @@ def _verdict(reply):
     else: said = '✓ this is the right answer' if reply.right else f'✗ the right answer is “{wanted}”'
     return '<br>'.join(filter(None, [said, escape(reply.origin)]))
 
-_PAGE = _STYLE + """<div class="eiv"><div class="answer">{answer}</div><small>{verdict}</small>
+_PAGE = """<div class="eiv"><h3>The answer</h3><div class="answer">{answer}</div><small>{verdict}</small>
 <h3>The video</h3>
 <small>The model was given what is left of the red line. It drew what is right of it.</small><br>{video}
 <h3>What it drew</h3>
@@ -245,8 +246,8 @@ def page(
     looked = show_attention([reply.video], n, [reply.temporal], [reply.spatial], frame_size=.7, columns=10)
     read = f'<p>OCR reads “{escape(reply.seen)}”.</p>{_words(reply.nearest)}' if reply.nearest else ''
     answer = escape(reply.answer) or 'nothing that can be read'
-    return _PAGE.format(answer=answer, verdict=_verdict(reply), video=_figure(video),
-                        drawn=_large(reply.generated), read=read, looked=_figure(looked))
+    return _STYLE + _PAGE.format(answer=answer, verdict=_verdict(reply), video=_figure(video),
+                                 drawn=_large(reply.generated), read=read, looked=_figure(looked))
 
 # %% ../nbs/app.ipynb #2818dc4a
 TOOLS = 'circle', 'rectangle', 'triangle', 'pen'

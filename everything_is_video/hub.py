@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['JOINT', 'data_table', 'score_table', 'no_better', 'command', 'model_card', 'HubModel', 'save_weights', 'load_weights',
-           'find_data', 'load_task']
+           'find_data', 'load_task', 'predict_task']
 
 # %% ../nbs/hub.ipynb #8fc217d1
 import math
@@ -19,8 +19,11 @@ import pandas as pd
 from huggingface_hub import EvalResult, ModelCard, ModelCardData, PyTorchModelHubMixin
 from safetensors.torch import save
 import everything_is_video
+from .batches import Renderer
 from .core import UserError, reading, write_json
+from .devices import device_name, pick_device
 from .folders import RunFolder
+from .generation import generate, save_predictions
 from .metrics import load_predictions
 from .mixture import read_parts
 from .model import ModelConfig, VideoModel
@@ -48,6 +51,7 @@ def data_table(
 # %% ../nbs/hub.ipynb #18923ce6
 _MEASURES = {  # what a task's frames show -> columns of Table 2, and the measure that counts
     'word': (['Acc'], 'accuracy'), 'words': (['Acc', 'F1'], 'accuracy'),
+    'text': (['Acc'], 'accuracy_nearest'),
     'boxes': (['IoU'], 'iou'), 'video': (['PSNR', 'SSIM', 'CDC', 'Colorfulness'], 'psnr')}
 
 def score_table(
@@ -249,8 +253,7 @@ def _is_there(task, source, data):
     "Whether a source's data is at hand"
     if source in task.sources: return (data/task.sources[source].folder).exists()
     name, n = task.sample
-    made = f'samples/{name}-{source.partition("-")[2] or n}-0'
-    return any(data.glob(f'{made}*'))
+    return any((data/'samples').glob(f'{name}-{source.partition("-")[2] or n}-0*'))
 
 def find_data(
     task,           # one of TASKS
@@ -279,6 +282,30 @@ def load_task(
     task, learnt = TASKS[name], [source for task, source in known if task == name]
     if source: return task, model, open_dataset(task, source, Config(data_dir=data_dir).data, 'test')
     return task, model, find_data(task, learnt, data_dir)
+
+# %% ../nbs/hub.ipynb #6d8b20e5
+def predict_task(
+    name:str,        # of the task; '': the first that the model has learnt
+    folder,          # the predictions go into a folder in it
+    where='',        # the weights, as above
+    data_dir:str='', # the folder that holds the data; '' means $EIV_DATA, else ./data
+    device:str='auto'
+)->RunFolder: # with predictions.npz, samples.png and metrics.json, not scored yet
+    "Predict the test set of a task with weights that were given away"
+    device = pick_device(device)
+    task, model, test = load_task(name, '', where, data_dir, device)
+    render = Renderer(device)
+    def complete(clips):
+        generated = generate(model, render(clips)[:, :task.n_input], task.n_target)
+        return (generated*255).round().byte().cpu().numpy()
+    run = RunFolder(Path(folder)/f'weights-{task.name}')
+    run.path.mkdir(parents=True, exist_ok=True)
+    save_predictions(run, complete, task, test)
+    part = next(part for part in model.parts if part['task'] == task.name)
+    spent = {key: part[key] for key in ('preset', 'seed', 'steps', 'train_seconds', 'parameters')}
+    write_json(run.metrics, dict(spent, task=task.name, source=part['source'], dataset=test.name,
+                                 device=device_name(device), n_test=len(test), metrics={}))
+    return run
 
 # %% ../nbs/hub.ipynb #c95389f1
 if __name__ == '__main__' and '__file__' in globals():

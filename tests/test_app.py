@@ -49,7 +49,8 @@ def address(folder, weights):
         port = free.getsockname()[1]
     quiet = dict(stdout=subprocess.DEVNULL, stderr=(folder/'voila.log').open('w'))
     environment = {**os.environ, 'PYTHONPATH': os.pathsep.join([str(ROOT), os.environ.get('PYTHONPATH', '')])}
-    server = subprocess.Popen([in_bin('voila'), '--no-browser', '--Voila.ip=127.0.0.1', f'--port={port}', copy], env=environment, **quiet)
+    options = ['--no-browser', '--Voila.ip=127.0.0.1', f'--port={port}', '--TagRemovePreprocessor.remove_cell_tags=no-app']
+    server = subprocess.Popen([in_bin('voila'), *options, copy], env=environment, **quiet)
     for _ in range(1200):
         assert server.poll() is None, (folder/'voila.log').read_text()[-2000:]
         try: socket.create_connection(('127.0.0.1', port), 5).close()
@@ -78,7 +79,8 @@ class App(Browser):
     def text(self): return self.look("JSON.stringify(document.body.innerText)")
 
     def place(self, element):
-        "The middle of an element that is shown"
+        "The middle of an element, once it is shown"
+        self.wait(element)
         script = f"(() => {{ const e = {element}; e.scrollIntoView({{block: 'center'}}); const r = e.getBoundingClientRect(); return JSON.stringify([r.x, r.y, r.width, r.height]) }})()"
         x, y, width, height = self.look(script)
         assert width and height, element
@@ -93,7 +95,7 @@ class App(Browser):
 
     def shown(self, kind, words=''):
         "JavaScript for the first shown element of a kind with these words"
-        return f"[...document.querySelectorAll({kind!r})].find(e => e.offsetWidth && e.innerText.includes({words!r}))"
+        return f"[...document.querySelectorAll({kind!r})].find(e => e.offsetWidth && (e.innerText ?? '').includes({words!r}))"
 
     def tab(self, name): self.click(self.shown('.lm-TabBar-tab', name))
 
