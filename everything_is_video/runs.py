@@ -46,7 +46,7 @@ def from_root(
 class Settings:
     "The settings of any run"
     task:str = 'cifar10'     # cifar10, sst2, audiomnist, tinyvirat, clevrer, tgif_qa, lasot or colorization
-    source:str = 'official'  # official, a stand-in (jpeg, fsdd …), sample (made here), or sample-N: N examples
+    source:str = 'official'  # official, a stand-in (jpeg, fsdd …), sample (made here) or sample-N
     data_dir:str = ''        # the folder that holds the data; '': $EIV_DATA, else ./data
     minutes:float = 0        # time budget; 0: the recipe's, or none where there is a step budget
     steps:int = 0            # step budget; 0: none

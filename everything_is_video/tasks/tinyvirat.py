@@ -59,7 +59,7 @@ class TinyVIRAT(VideoDataset):
 class Fight(TinyVIRAT):
     "Surveillance Camera Fight: is somebody fighting? 230 clips for training and validation, 70 for the test"
     name, folder = 'Surveillance Camera Fight (stand-in for TinyVIRAT)', 'fight_surv'
-    origin = 'from github.com/seymanurakti/fight-detection-surv-dataset, laid out as TinyVIRAT, divided by source video'
+    origin = 'from github.com/seymanurakti/fight-detection-surv-dataset, laid out as TinyVIRAT'
     official = ()
     vocabulary = ['fight', 'noFight']
 
