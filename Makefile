@@ -50,7 +50,7 @@ test: setup ## nbdev_test over all notebooks, pytest, then a short papermill run
 figures: table2 ## make all figures again, into figures/, and both tables; without weights in runs/ it trains small models first
 	$(PAPERMILL) nbs/figures.ipynb /dev/null
 
-table2: setup ## write Tables 1 and 2 and the README's table again, from the committed summaries of runs
+table2: setup ## write Tables 1 and 2 and the README's tables again, from the summaries of the runs that runs/campaign.csv lists
 	$(PAPERMILL) nbs/table2.ipynb /dev/null
 	$(BIN)/python .ci/summary
 

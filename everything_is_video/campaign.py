@@ -320,7 +320,8 @@ def published(
     names = {run_name(row) for row in read_campaign(listed)} | set(more.split())
     there = {path.parent.name for path in folder.glob('*/metrics.json')}
     lost = set(more.split()) - there
-    if lost: raise UserError(f'{folder/min(lost)}: no run with scores there; give names of folders in {folder}')
+    if lost:
+        raise UserError(f'{folder/min(lost)}: no run with scores there; give names of folders in {folder}')
     for name in sorted(there - names): print(f'not shown, as {listed} does not list it: {name}')
     return read_runs(folder, names)
 

@@ -17,6 +17,7 @@ from .devices import pick_device
 from .frames import show
 from .model import KVCache, VideoModel
 from .runs import Config, load_model, read_checkpoint
+from .shots import with_shots
 from .tasks import open_dataset
 
 # %% ../nbs/09_generation.ipynb #ef39e514
@@ -125,7 +126,11 @@ def _predict_part(config, name, model, state, render):
     "Predict the test set of a run's task"
     task, source = config.parts[name]
     folder = config.results[name]
-    test = open_dataset(task, source, config.data, 'test', config.download, config.cache, config.skip_bad)
+    how = config.download, config.cache, config.skip_bad
+    test = open_dataset(task, source, config.data, 'test', *how)
+    if config.shots:
+        examples = open_dataset(task, source, config.data, 'train', *how)
+        task = with_shots(task, config.shots, examples, config.seed)
     def complete(clips):
         frames = render(clips)
         if task.unstructured: generated = next_frames(model, frames, task.n_target)
@@ -138,6 +143,7 @@ def _predict_part(config, name, model, state, render):
         steps = int(rows[-1]['step']) if rows else 0
         about |= dict(model='one model', parts=len(config.parts), all_steps=state['step'],
                       n_train=about['n_train'][name])
+    if config.shots: about['shots'] = config.shots
     if len(state.get('starts', ())) > 1: about['starts'] = state['starts']
     save_predictions(folder, complete, task, test)
     write_json(folder.metrics, dict(

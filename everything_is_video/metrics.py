@@ -370,7 +370,7 @@ def _trivial_text(p):
 def _trivial_next_word(p):
     "Every frame shows the most frequent word"
     word, = _most_frequent([[word] for words in p.answers for word in words])
-    scores = _frame_scores(np.broadcast_to(text_frame(word), p.targets.shape), p.targets)
+    scores = _frame_scores(np.broadcast_to(text_frame(word), p.targets.shape).copy(), p.targets)
     scores['accuracy_nearest'] = bootstrap((np.array(p.answers) == word).mean(1))
     return f'most frequent word ({word})', scores
 

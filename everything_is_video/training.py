@@ -13,17 +13,17 @@ import numpy as np
 import torch
 from safetensors.torch import save
 from .batches import Renderer, free_memory
-from .folders import RunFolder
+from .folders import LOG_COLUMNS, RunFolder, add_to_log
 from .core import UserError, atomic_write
 from .devices import (
     Captured, all_reduce_max, all_reduce_mean, autocast, copied, device_name, enough_memory, pick_device,
     rank, rank_zero_first, seed_step, stop_requests, uncompiled, world_size, wrap_model)
 from .loss import ssim
-from .mixture import Part, read_weights, turn, turns_of_100, turns_taken
+from .mixture import Part, read_turns, turn, turns_of_100, turns_taken
 from .model import VideoModel
 from .progress import Progress
 from .recipe import Recipe, learning_rate, make_optimizers, set_rate, training_loss
-from .runs import LOG_COLUMNS, Config, add_to_log, from_root, opened_run, provenance
+from .runs import Config, from_root, opened_run, provenance
 from .runs import read_checkpoint, restore, save_checkpoint
 from .weights import start_from
 
@@ -81,7 +81,7 @@ class Trainer:
         with rank_zero_first():
             self.parts = [Part(name, *what, config, self.recipe) for name, what in config.parts.items()]
         self.sizes = {part.name: len(part.data) for part in self.parts}
-        self.turns = turns_of_100(list(read_weights(config.turns, self.sizes).values()))
+        self.turns = turns_of_100(list(read_turns(config.turns, self.sizes).values()))
         for part, n in zip(self.parts, self.turns): part.share = n/sum(self.turns)
         torch.manual_seed(config.seed)
         self.model, self.render = VideoModel(self.recipe.model).to(self.device), Renderer(self.device)

@@ -49,7 +49,7 @@ def test_killed_and_resumed(folder, whole):
     for one, other in [(config.run, again.run), *zip(config.results.values(), again.results.values())]:
         assert one.weights.read_bytes() == other.weights.read_bytes()
         rows = [[{k: v for k, v in row.items() if k not in ('seconds', 'clips_per_second')} for row in run.read_log()] for run in (one, other)]
-        assert json.dumps(rows[0]) == json.dumps(rows[1]) and len(rows[0]) == 3
+        assert json.dumps(rows[0]) == json.dumps(rows[1]) and len(rows[0]) in (3, 4)  # in the first 20 steps a task may have no turn
 
 def test_each_task_has_its_results(whole):
     "A log, the best weights, predictions and scores for each; its folder is one of a run"

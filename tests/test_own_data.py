@@ -1,5 +1,6 @@
 "`-p source folder`: every kind of a user's own data, what is refused, and a run from a folder to its score"
 import json, os
+from dataclasses import replace
 from pathlib import Path
 import av
 import numpy as np
@@ -419,3 +420,20 @@ def test_from_a_folder_to_a_score(tmp_path):
     found = score(predict(config))
     assert (found['source'], found['dataset'], found['n'], found['n_train']) == ('folder', 'own data (my_data)', 12, 11)
     assert 0 <= found['metrics']['accuracy'] <= 1
+
+def test_a_run_belongs_to_one_folder(tmp_path):
+    "Another folder has another run, and is refused to this one; pictures with labels are not mirrored"
+    from everything_is_video.runs import opened_run, read_config
+    from everything_is_video.training import Trainer
+    for name in 'one', 'two':
+        for label, colour in COLOURS.items():
+            for i in range(6): picture(tmp_path/name/'train'/label/f'{i}.png', colour)
+    def settings(name, **more):
+        return read_config(dict(task='cifar10', source='folder', preset='fast', batch_size=2, steps=2, device='cpu', data_dir=str(tmp_path/name), **more))
+    assert settings('one').name == 'cifar10-folder-one-fast-0' != settings('two').name
+    first, second = (settings(name, run_dir=str(tmp_path/'run')) for name in ('one', 'two'))
+    with opened_run(first, first.recipe): pass
+    with pytest.raises(UserError, match='data_dir was'), opened_run(second, second.recipe): pass
+    small = settings('one', run_dir=str(tmp_path/'small'))
+    recipe = replace(small.recipe, model=replace(small.recipe.model, K=32, heads=2, global_blocks=1))
+    assert not Trainer(small, recipe).parts[0].augmentation.mirror

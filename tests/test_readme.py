@@ -42,5 +42,5 @@ def test_every_notebook_is_listed():
     notebooks = {p.relative_to(ROOT).as_posix() for p in (ROOT/'nbs').rglob('*.ipynb') if '.ipynb_checkpoints' not in p.parts}
     known = subprocess.run(['git', '-C', ROOT, 'ls-files', 'nbs/*.ipynb'], capture_output=True, text=True).stdout.split()
     notebooks &= set(known) or notebooks
-    listed = re.findall(r'\]\((nbs/[^)]+\.ipynb)\)', readme().split('## The notebooks')[1])
+    listed = re.findall(r'\]\((nbs/[^)]+\.ipynb)\)', readme().split('## The notebooks')[1].split('\n## ')[0])
     assert sorted(listed) == sorted(set(listed)) and set(listed) == notebooks - {'nbs/index.ipynb'}

@@ -12,7 +12,7 @@ TEXTS = {
     'sst2': ('SST-2/train.tsv', '1867fd905f1e9219'),
     'tgif_qa': ('tgif-qa/Train_frameqa_question.csv', 'e7bec26ea0b0b97f'),
     'tinyvirat': ('TinyVIRAT/tiny_train.json', '45376a020f23da80'),
-    'clevrer': ('clevrer/questions/train.json', '1aeca0728ab27f92'),
+    'clevrer': ('clevrer/questions/train.json', 'd104fcc45ce4e830'),
     'lasot': ('LaSOT/training_set.txt', '775ac17fbf63f124')}
 
 def contents(path): return {str(p.relative_to(path)): p.read_bytes() for p in sorted(path.rglob('*')) if p.is_file()}

@@ -15,7 +15,7 @@ from pathlib import Path
 from ..core import UserError
 
 # %% ../../nbs/samples/00_samples.ipynb #51a543dc
-_VERSIONS = dict(clevrer=2) # raised when a generator writes something else than before; 1 where none is given
+_VERSIONS = dict(clevrer=3) # raised when a generator writes something else than before; 1 where none is given
 
 def sample_names()->list: # names of modules in this folder
     "The datasets that have a sample"

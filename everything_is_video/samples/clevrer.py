@@ -21,92 +21,122 @@ COLORS = dict(
     brown=(129, 74, 25), purple=(129, 38, 192), cyan=(41, 208, 208), yellow=(255, 238, 51))
 MATERIALS = 'metal', 'rubber'
 
-def _cube(x, y, z):
-    across, away = turn(x, z, .5)
-    return np.max([abs(across), abs(away), abs(y)], 0) - .8
+def _rounded(*beyond):
+    "Distance to a solid with round edges, from the distances to its sides"
+    return np.sqrt(sum(np.maximum(distance, 0)**2 for distance in beyond)) - .14
 
 SOLIDS = dict( # shape -> signed distance of points (x to the right, y up, z towards us)
-    cube=_cube,
-    cylinder=lambda x, y, z: np.maximum(np.hypot(x, z) - .85, abs(y) - .8),
-    sphere=lambda x, y, z: np.sqrt(x**2 + y**2 + z**2) - .95)
+    cube=lambda x, y, z: _rounded(abs(x) - .83, abs(y) - .83, abs(z) - .83),
+    cylinder=lambda x, y, z: _rounded(np.hypot(x, z) - .83, abs(y) - .83),
+    sphere=lambda x, y, z: np.sqrt(x**2 + y**2 + z**2) - .97)
 _THINGS = [(color, material, shape) for color in COLORS for material in MATERIALS for shape in SOLIDS]
 _KEPT = [thing for i, thing in enumerate(_THINGS) if i%6 == i//6%6]  # for the test set, one of each colour
 
 # %% ../../nbs/samples/clevrer.ipynb #e9b3b262
-@lru_cache(None)
-def _shape(
-    shape:str, # one of SOLIDS
-    radius:int # half its width, in pixels
-)->dict: # arrays (h, w), at twice the size: lit, mirrored (light on it), high, touched (by a ray), shadow
-    "A solid seen from above at 30 degrees: follow each pixel's ray until it touches"
-    solid = SOLIDS[shape]
-    view = np.float32([0, -.5, -.866])[:, None, None]
-    light = np.float32([-.48, .8, .36])
-    steps = 6j*radius
-    v, u = np.mgrid[1.6:-1.6:steps, -1.7:1.7:steps].astype(np.float32)
-    p = np.stack([u, .866*v, -.5*v]) - 3*view
-    floor = p + view*((p[1] + .8)/.5)
-    for _ in range(12): p = p + view*solid(*p)
-    nearby = .01*np.eye(3, dtype=np.float32)[..., None, None]
-    normal = np.stack([solid(*(p + step)) - solid(*(p - step)) for step in nearby])
-    normal /= np.maximum(np.linalg.norm(normal, axis=0), 1e-9)
-    mirror = view - 2*(view*normal).sum(0)*normal
-    return dict(
-        lit=np.tensordot(light, normal, 1).clip(0),
-        mirrored=np.tensordot(light, mirror, 1).clip(0),
-        high=mirror[1] + p[1],
-        touched=abs(solid(*p)) < .05,
-        shadow=.5*np.clip(2.6 - 2*np.hypot(floor[0] - .3, floor[2] + .2), 0, 1))
-
-@lru_cache(None)
-def _solid(
-    color:str, material:str, shape:str, # of COLORS, MATERIALS and SOLIDS
-    radius:int                          # half its width, in pixels
-)->Image.Image: # with opacity; its shadow is in it
-    "A solid in its colour: rubber is dull, metal mirrors the light above it"
-    seen = _shape(shape, radius)
-    touched = seen['touched']
-    image = np.array(COLORS[color])*(.45 + .65*seen['lit'][..., None])
-    if material == 'metal':
-        shine = 45*seen['high'] + 18 + 200*seen['mirrored']**12
-        image = .85*image + shine[..., None]
-    opacity = np.where(touched, 255, 255*seen['shadow'])
-    image = np.concatenate([image.clip(0, 255)*touched[..., None], opacity[..., None]], -1)
-    return Image.fromarray(np.uint8(image)).reduce(2)
-
-# %% ../../nbs/samples/clevrer.ipynb #f7ab5fda
 _WIDTH, _HEIGHT = 480, 320 # of a frame, in pixels
-_FRAMES = 32              # official videos have 128 frames; ours last as long at a quarter of the rate
-_LOOK = [4, 12, 20, 28]   # the frames that a model sees when it is shown four
+_FOCUS = 522               # pixels to a width, at one width from the camera
+_UP, _BACK = 5.6, 10.7     # the camera's place: over the solids' middles, towards us
 
 def _project(
     places # (..., 2): to the right of the middle, away from us
 )->tuple: # pixels from the left, from the top, and half a solid's width
     "Where solids appear"
     x, away = np.moveaxis(np.asarray(places), -1, 0)
-    scale = 1/(1 + .1*away)
-    return _WIDTH/2 + 72*x*scale, 190 - 52*away*scale, 36*scale
+    depth = .867*(away + _BACK) + .498*_UP
+    down = .867*_UP - .498*(away + _BACK)
+    return _WIDTH/2 + _FOCUS*x/depth, _HEIGHT/2 + _FOCUS*down/depth, _FOCUS/2/depth
+
+def _view(
+    radius # half a solid's width, in pixels
+)->np.ndarray: # (x, y, z) of length 1
+    "The way in which a solid is seen: one that looks small is far away, and seen more from the side"
+    away = (_FOCUS/2/radius - .498*_UP)/.867
+    return -np.array([0, _UP, away])/np.hypot(_UP, away)
+
+# %% ../../nbs/samples/clevrer.ipynb #17d8c0fb
+def _along(ways, way): return np.tensordot(np.float32(way), ways, 1)
+
+@lru_cache(None)
+def _shape(
+    shape:str,  # one of SOLIDS
+    radius:int, # half its width, in pixels
+    turned:int  # in sixteenths of a full turn
+)->dict: # touched, shadow (h, w), at twice the size; of the k touched points lit (k,), mirror (3, k)
+    "A solid as the camera sees it: follow each pixel's ray until it touches"
+    def solid(x, y, z):
+        x, z = turn(x, z, turned*np.pi/8)
+        return SOLIDS[shape](x, y, z)
+    view = np.float32(_view(radius))[:, None, None]
+    v, u = np.mgrid[1.6:-2.4:8j*radius, -2.5:2.5:10j*radius].astype(np.float32)
+    p = np.stack([u, -v*view[2], v*view[1]]) - 3*view
+    floor = p - view*((p[1] + .97)/view[1])
+    for _ in range(16): p = p + view*solid(*p)
+    touched = abs(solid(*p)) < .05
+    p = p[:, touched]
+    nearby = .01*np.eye(3, dtype=np.float32)[..., None]
+    normal = np.stack([solid(*(p + step)) - solid(*(p - step)) for step in nearby])
+    normal /= np.maximum(np.linalg.norm(normal, axis=0), 1e-9)
+    x, z = floor[0], floor[2]
+    soft = [(.4, 0, 0, .8), (.17, -.8, .4, .8), (.16, .9, -.5, .8), (.08, .9, 1.3, .9)]
+    shadow = sum(dark*np.exp(-((x - a)**2 + (z - b)**2)/size**2) for dark, a, b, size in soft)
+    view = view[..., 0]
+    mirror = view - 2*(view*normal).sum(0)*normal
+    return dict(touched=touched, shadow=shadow, lit=_along(normal, (-.35, .8, .5)).clip(0), mirror=mirror)
+
+@lru_cache(1000)
+def _solid(
+    color:str, material:str, shape:str, # of COLORS, MATERIALS and SOLIDS
+    radius:int,                         # half its width, in pixels
+    turned:int                          # in sixteenths of a full turn
+)->Image.Image: # with opacity; its shadow is in it
+    "A solid in its colour: rubber is dull, metal mirrors the floor, a dark room and two lamps"
+    seen = _shape(shape, radius, turned)
+    color = 8.8*np.sqrt(COLORS[color]) # the room is not bright
+    if material == 'rubber': surface = color*(.9 + .16*seen['lit'])[:, None]
+    else:
+        mirror = seen['mirror']
+        x, y, z = mirror
+        floor = (.5 - 4*y).clip(0, 1)
+        room = .65 + .15*z - (.4 + .25*x)*x**2
+        lamps = sum(np.exp(20*_along(mirror, lamp) - 20) for lamp in ((-.15, .96, .22), (.69, .7, .17)))
+        surface = color*(.97*floor + (1 - floor)*room)[:, None] + 160*lamps[:, None]
+    touched = seen['touched']
+    image = np.zeros((*touched.shape, 4), np.uint8)
+    image[..., 3] = 255*seen['shadow']
+    image[touched, :3] = surface.clip(0, 255)
+    image[touched, 3] = 255
+    return Image.fromarray(image).reduce(2)
+
+# %% ../../nbs/samples/clevrer.ipynb #f7ab5fda
+_FRAMES = 32              # official videos have 128 frames; ours last as long at a quarter of the rate
+_LOOK = [4, 12, 20, 28]   # the frames that a model sees when it is shown four
 
 @lru_cache(None)
 def _floor():
-    "The empty scene: grey, darker at the sides and far away"
+    "The empty scene"
     y, x = np.mgrid[:1:_HEIGHT*1j, -1:1:_WIDTH*1j]
-    grey = 95 + 75*y - 25*x**2
-    return Image.fromarray(np.uint8(grey[..., None]*np.array([1, .99, .97])))
+    grey = 136 - 24*np.exp(-y/.1)
+    lamp = 9*np.exp(-((x + .75)/.4)**2 - ((y - .13)/.1)**2)
+    image = (grey + lamp)[..., None] + lamp[..., None]*[0, 0, .4] - y[..., None]*[0, 0, 3]
+    return Image.fromarray(np.uint8(image))
 
 def draw_solids(
     things:list, # n tuples (color, material, shape)
+    turned,      # (n,) int: how cubes are turned, in sixteenths of a full turn
     places       # (n, 2) on the floor
 )->np.ndarray: # (320, 480, 3) uint8
     "A frame: the floor, then each solid, the farthest first"
     image = _floor().copy()
     for i in np.argsort(-np.asarray(places)[:, 1]):
         u, v, r = _project(places[i])
-        solid = _solid(*things[i], int(r)//3*3)
-        image.paste(solid, (int(u) - solid.width//2, int(v - .6*r) - solid.height//2), solid)
+        if not (abs(u - _WIDTH/2) < _WIDTH and abs(v - _HEIGHT/2) < _HEIGHT and r > 0): continue
+        solid = _solid(*things[i], round(r), int(turned[i]) if things[i][2] == 'cube' else 0)
+        image.paste(solid, (int(u) - solid.width//2, int(v - 1.6*round(r))), solid)
     return np.asarray(image)
 
 # %% ../../nbs/samples/clevrer.ipynb #a569cbcb
+_KEEP = .968 # of its speed, from a frame to the next
+
 def move(
     places,    # (n, 2) at the first frame, on the floor, in solids' widths
     velocities # (n, 2) a frame
@@ -116,18 +146,18 @@ def move(
     path, pairs = [], set()
     for _ in range(_FRAMES):
         path.append(p.copy())
-        for _ in range(4):
-            p += v/4
-            for i, j in combinations(range(len(p)), 2):
-                gap = p[j] - p[i]
-                distance = np.hypot(*gap)
-                if distance >= 1: continue
-                push = (v[i] - v[j]) @ gap/distance
+        for _ in range(16):
+            p += v/16
+            gaps = np.hypot(*(p[:, None] - p).T)
+            if (gaps < 1).sum() == len(p): continue # each is near itself
+            for i, j in np.argwhere(np.triu(gaps < 1, 1)).tolist():
+                way = (p[j] - p[i])/gaps[i, j]
+                push = .9*(v[i] - v[j]) @ way
                 if push > 0:
-                    v[i] -= push*gap/distance
-                    v[j] += push*gap/distance
+                    v[i] -= push*way
+                    v[j] += push*way
                     pairs.add((i, j))
-        v *= .99
+        v *= _KEEP
     return np.array(path), pairs
 
 # %% ../../nbs/samples/clevrer.ipynb #6b2ec6fe
@@ -138,8 +168,9 @@ def _who_moves(
     "Which solids move, if four frames tell the story"
     path = path[_LOOK]
     u, v, r = _project(path)  # each (4, n)
-    outside = abs(u - _WIDTH/2) > _WIDTH/2 + 1.7*r
-    inside = (abs(u - _WIDTH/2) < _WIDTH/2 - r) & (v > 60) & (v < _HEIGHT - r)
+    across, along = abs(u - _WIDTH/2) - _WIDTH/2, abs(v - _HEIGHT/2) - _HEIGHT/2
+    outside = np.maximum(across, along) > 1.7*r
+    inside = np.maximum(across, along) < -r
     comes_in = outside[0] & inside[2:].any(0)
     if not np.where(enters, comes_in, inside[0]).all(): return None
     gaps = np.hypot(u[:, :, None] - u[:, None], v[:, :, None] - v[:, None]) + 999*np.eye(len(enters))
@@ -152,26 +183,35 @@ def _who_moves(
 def make_scene(
     test:bool, # with solids kept for the test set
     rng        # random generator
-)->dict: # things (color, material, shape), path (frames, n, 2), pairs that collided, moving, entering (n,)
-    "Three to five different solids; some stand, some slide, some enter from the sides"
+)->dict: # things (color, material, shape), path (frames, n, 2), pairs (i, j); moving, entering, turned (n,)
+    "Three to five different solids; some stand, some slide, some enter from any side"
     n = rng.integers(3, 6)
+    roles = rng.choice(3, n, p=[.5, .15, .35]) # 0 stands, 1 slides, 2 enters
+    entering = roles == 2
     while True:
         things = [_THINGS[i] for i in rng.choice(len(_THINGS), n, False)]
         if any(thing in _KEPT for thing in things) != test: continue
-        places = np.stack([rng.uniform(-2.6, 2.6, n), rng.uniform(-1.5, 1.5, n)], -1)
-        roles = rng.choice(3, n, p=[.5, .15, .35]) # 0 stands, 1 slides, 2 enters
-        entering = roles == 2
-        side = rng.choice([-1, 1], n)
-        places[entering, 0] = (side*rng.uniform(5.2, 6, n))[entering]
-        goals = places[rng.permutation(n)]*[(~entering).mean(), 1] + rng.normal(0, .3, (n, 2))
-        heading = goals - places
-        speed = np.choose(roles, [0, rng.uniform(.06, .12, n), rng.uniform(.17, .24, n)])
+        places, heading, speed = _start(roles, rng)
         gaps = np.hypot(*(places[:, None] - places[None]).T) + 999*np.eye(n)
         if gaps.min() < 1.2: continue
-        path, pairs = move(places, speed[:, None]*heading/np.linalg.norm(heading, axis=1, keepdims=True))
+        path, pairs = move(places, speed[:, None]*heading)
         moving = _who_moves(path, entering)
         if moving is None: continue
-        return dict(things=things, path=path, pairs=pairs, moving=moving, entering=entering)
+        turned = rng.integers(4, size=n)
+        return dict(things=things, path=path, pairs=pairs, moving=moving, entering=entering, turned=turned)
+
+def _start(roles, rng):
+    "Places (n, 2), headings (n, 2) and speeds (n,): what moves is on its way to where another one stands"
+    n = len(roles)
+    places = np.stack([rng.uniform(-3.8, 3.8, n), rng.uniform(-2.8, 5.2, n)], -1)
+    goals = places[rng.permutation(n)] + rng.normal(0, .3, (n, 2))
+    speed = np.choose(roles, [0, rng.uniform(.25, .5, n), rng.uniform(1.05, 1.2, n)])
+    angle = rng.uniform(0, 2*np.pi, n)
+    heading = np.where((roles == 2)[:, None], np.stack([np.cos(angle), np.sin(angle)], -1), goals - places)
+    heading /= np.linalg.norm(heading, axis=1, keepdims=True)
+    way = speed*(1 - _KEEP**rng.uniform(8, 26, n))/(1 - _KEEP) # until it is there
+    places = np.where((roles == 2)[:, None], goals - way[:, None]*heading, places)
+    return places, heading, speed
 
 # %% ../../nbs/samples/clevrer.ipynb #72ef76c1
 _ATTRIBUTES = 'color', 'material', 'shape'
@@ -315,6 +355,7 @@ def write(
             at = folder/f'clevrer/videos/{part}/video_{thousand:05d}-{thousand+1000:05d}'
             at.mkdir(parents=True, exist_ok=True)
             file = f'video_{number:05d}.mp4'
-            write_mp4(at/file, [draw_solids(scene['things'], places) for places in scene['path']])
+            frames = [draw_solids(scene['things'], scene['turned'], places) for places in scene['path']]
+            write_mp4(at/file, frames)
             videos.append(dict(scene_index=number, video_filename=file, questions=questions))
         (folder/f'clevrer/questions/{part}.json').write_text(json.dumps(videos))

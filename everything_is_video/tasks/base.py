@@ -54,7 +54,8 @@ def _sample(task, source, data_dir, split):
     samples = import_module('everything_is_video.samples')
     folder = samples.make_sample(name, Path(data_dir)/'samples', n)
     dataset = task.sources['official'](folder, split)
-    version = ', version 2'*folder.name.endswith('-v2')  # of the generator
+    version = re.search(r'-v(\d+)$', folder.name)  # of the generator
+    version = f', version {version[1]}' if version else ''
     dataset.name = f'{type(dataset).name} sample ({n:,} generated{version})'
     return dataset
 
