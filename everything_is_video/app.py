@@ -257,10 +257,10 @@ class Board:
     "A canvas to draw on with the mouse"
     def __init__(self):
         self.strokes, self.down = [], False
-        self.canvas = Canvas(width=BOARD, height=BOARD, layout=widgets.Layout(border='1px solid #999'))
+        self.canvas = Canvas(width=BOARD, height=BOARD, layout={'border': '1px solid #999'})
         self.tool = widgets.ToggleButtons(options=TOOLS, style={'button_width': '80px'})
-        self.colour = widgets.Dropdown(options=COLOURS, layout=widgets.Layout(width='160px'))
-        clear = widgets.Button(description='clear', layout=widgets.Layout(width='80px'))
+        self.colour = widgets.Dropdown(options=COLOURS, layout={'width': '160px'})
+        clear = widgets.Button(description='clear', layout={'width': '80px'})
         clear.on_click(lambda _: self.clear())
         self.canvas.on_mouse_down(self.begin)
         self.canvas.on_mouse_move(self.move)
@@ -299,7 +299,7 @@ class Board:
         if tool != 'pen': self.canvas.fill_polygon(outline(tool, points[0], points[-1]))
 
 # %% ../nbs/app.ipynb #eaa887ef
-_WIDE, _NARROW = widgets.Layout(width='640px'), widgets.Layout(width='240px')
+_WIDE, _NARROW = {'width': '640px'}, {'width': '240px'}  # each widget makes a layout of its own
 
 def _choice(subjects):
     "A list to choose a subject from"
