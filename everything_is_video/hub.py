@@ -152,8 +152,8 @@ def model_card(
         minutes=first['train_seconds']/60, command=command(run, parts), commit=first['commit'],
         torch=first['torch'])
     measures = [(part, _MEASURES[TASKS[part['task']].output][1]) for part in parts]
-    results = [EvalResult('any-to-any', part['task'], part['dataset'], measure, part[measure], part['task'])
-               for part, measure in measures]
+    results = [EvalResult('any-to-any', f'{part["task"]}-{part["source"]}', part['dataset'], measure,
+                          part[measure], part['task']) for part, measure in measures]
     about = ModelCardData(model_name=title, eval_results=results, **_ABOUT)
     return ModelCard(f'---\n{about.to_yaml()}\n---\n\n{text}')
 
@@ -212,11 +212,12 @@ def save_weights(
     "Make a folder of weights from a run"
     run, folder = RunFolder(run), Path(folder)
     inside = {path.parent.name: path.parent for path in run.path.glob('*/metrics.json')}
-    order = sorted(inside, key=lambda name: list(TASKS).index(name.partition('-')[0]))
+    saved = _of_run(run, [])
+    order = [name for name in read_parts(saved.run['task'], saved.run['source']) if name in inside]
     parts = [_known(inside[name]) for name in order] or [_known(run)]
     missing = parts[0].get('parts', 1) - len(parts)
     if missing: raise UserError(f'{run}: {missing} of its parts lack scores; let the run end, and score it')
-    saved = _of_run(run, parts)
+    saved.parts = parts
     folder.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=folder) as part:
         saved.save_pretrained(part)
