@@ -16,7 +16,8 @@ from dataclasses import replace
 from pathlib import Path
 import torch
 from safetensors.torch import load_file, save
-from .campaign import DEVICES, headline, published, read_campaign, row_config, run_name, weight
+from .campaign import DEVICES, headline, published, read_campaign
+from .campaign import row_config, run_name, weight
 from .core import UserError, atomic_write, read_json, reading, write_json
 from .folders import RunFolder
 from .generation import predict
