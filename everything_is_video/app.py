@@ -242,8 +242,8 @@ def page(
     "A reply, to look at"
     n = reply.subject.task.n_input
     empty = next((t for t in range(n) if reply.video[t].any()), 0)  # in front of a short input
-    video = show([(reply.video[empty:], n - empty)], frame_size=.7, columns=10)
-    looked = show_attention([reply.video], n, [reply.temporal], [reply.spatial], frame_size=.7, columns=10)
+    video = show([(reply.video[empty:], n - empty)], frame_size=.65, columns=11)
+    looked = show_attention([reply.video], n, [reply.temporal], [reply.spatial], frame_size=.65, columns=11)
     read = f'<p>OCR reads “{escape(reply.seen)}”.</p>{_words(reply.nearest)}' if reply.nearest else ''
     answer = escape(reply.answer) or 'nothing that can be read'
     return _STYLE + _PAGE.format(answer=answer, verdict=_verdict(reply), video=_figure(video),
@@ -262,11 +262,11 @@ class Board:
         self.colour = widgets.Dropdown(options=COLOURS, layout={'width': '160px'})
         clear = widgets.Button(description='clear', layout={'width': '80px'})
         clear.on_click(lambda _: self.clear())
+        self.canvas.on_client_ready(self.paint)  # what is drawn before is lost
         self.canvas.on_mouse_down(self.begin)
         self.canvas.on_mouse_move(self.move)
         self.canvas.on_mouse_up(self.end)
         self.canvas.on_mouse_out(self.end)
-        self.clear()
         tools = widgets.VBox([self.tool, widgets.HBox([self.colour, clear])])
         self.widget = widgets.HBox([self.canvas, tools])
 
@@ -275,8 +275,23 @@ class Board:
 
     def clear(self):
         self.strokes.clear()
+        self.paint()
+
+    def paint(self):
+        "Everything again"
         self.canvas.fill_style = PAPER
         self.canvas.fill_rect(0, 0, BOARD, BOARD)
+        for tool, colour, points in self.strokes:
+            if tool == 'pen': self.line(colour, points)
+            else: self.shape(tool, colour, points)
+
+    def line(self, colour, points):
+        self.canvas.stroke_style, self.canvas.line_width, self.canvas.line_cap = colour, PEN, 'round'
+        self.canvas.stroke_lines(points)
+
+    def shape(self, tool, colour, points):
+        self.canvas.fill_style = colour
+        self.canvas.fill_polygon(outline(tool, points[0], points[-1]))
 
     def begin(self, x, y):
         self.down = True
@@ -286,17 +301,14 @@ class Board:
         if not self.down: return
         tool, colour, points = self.strokes[-1]
         points.append((x, y))
-        if tool != 'pen': return  # a shape is there once the mouse is let go
-        self.canvas.stroke_style, self.canvas.line_width, self.canvas.line_cap = colour, PEN, 'round'
-        self.canvas.stroke_line(*points[-2], *points[-1])
+        if tool == 'pen': self.line(colour, points[-2:])  # a shape is there once the mouse is let go
 
     def end(self, x, y):
         if not self.down: return
         self.down = False
         tool, colour, points = self.strokes[-1]
         points.append((x, y))
-        self.canvas.fill_style = colour
-        if tool != 'pen': self.canvas.fill_polygon(outline(tool, points[0], points[-1]))
+        if tool != 'pen': self.shape(tool, colour, points)
 
 # %% ../nbs/app.ipynb #eaa887ef
 _WIDE, _NARROW = {'width': '640px'}, {'width': '240px'}  # each widget makes a layout of its own
@@ -373,12 +385,14 @@ def app(
     button = widgets.Button(description='Ask the model', button_style='primary')
     said, shown = widgets.HTML(), widgets.HTML()
     def answer(_=None):
-        button.disabled, said.value = True, 'The model is drawing …'
+        button.disabled = True
+        said.value = 'The model is drawing …'
         try:
             shown.value = page(ask(model, *[*tabs.values()][tab.selected_index][1]()))
             said.value = ''
-        except UserError as error: said.value = f'<span style="color:#b00020">{escape(str(error))}</span>'
+        except UserError as error:
+            shown.value, said.value = '', f'<span style="color:#b00020">{escape(str(error))}</span>'
         finally: button.disabled = False
     button.on_click(answer)
     answer()
-    return widgets.VBox([tab, widgets.HBox([button, said]), shown])
+    return widgets.VBox([tab, button, said, shown])
