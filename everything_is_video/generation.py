@@ -144,6 +144,7 @@ def _predict_part(config, name, model, state, render):
         about |= dict(model='one model', parts=len(config.parts), all_steps=state['step'],
                       n_train=about['n_train'][name])
     if config.shots: about['shots'] = config.shots
+    if config.start: about['begun_with'] = RunFolder(config.start).name
     if len(state.get('starts', ())) > 1: about['starts'] = state['starts']
     save_predictions(folder, complete, task, test)
     write_json(folder.metrics, dict(

@@ -146,6 +146,14 @@ class Part:
         "This process's part of the examples of batch k"
         return self.drawn(k)[0][rank()::world_size()].ravel()
 
+    def enough(self,
+        steps:float,   # of this part until now
+        progress:float # part of the budget spent, 0 to 1
+    )->bool:
+        "Whether the budget is enough passes over the data to augment them"
+        passes = steps*self.recipe.batch_size/len(self.data)
+        return 0 < self.recipe.augment_passes*progress <= passes
+
     def augments(self,
         k:int,           # a batch, from 0
         since:float=None # where the budget is in minutes: the first batch that is augmented; None: none yet

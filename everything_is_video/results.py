@@ -118,7 +118,9 @@ def join_seeds(
     entries = []
     for _, group in runs.assign(minutes=minutes).groupby(same, dropna=False):
         seeds = sorted(int(seed) for seed in group.seed)
-        entries.append({**group.iloc[0], **group.mean(numeric_only=True), 'seeds': seeds})
+        lowest, highest = (end(numeric_only=True).to_dict() for end in (group.min, group.max))
+        spread = {name: (lowest[name], highest[name]) for name in lowest}
+        entries.append({**group.iloc[0], **group.mean(numeric_only=True), 'seeds': seeds, 'spread': spread})
     return entries
 
 # %% ../nbs/11_results.ipynb #09d86c67
@@ -168,6 +170,15 @@ def _spent(run):
     if run.get('stopped_early') == 1: spent += ' (stopped early)' # only baselines do
     return spent
 
+def _seeds(run):
+    "The seeds of runs that are joined, and how far apart their scores are"
+    if len(run['seeds']) == 1: return f'seed {run["seeds"][0]}'
+    spread = {name: ends for name, ends in run['spread'].items() if '±' not in name}
+    low, high = (row_cells({name: ends[k] for name, ends in spread.items()}) for k in (0, 1))
+    column = next(column for column in ('Acc', 'IoU', 'PSNR') if low[column] != '-')
+    ends = ' to '.join(cells[column].split(' (')[0] for cells in (low, high))
+    return f'seeds {", ".join(map(str, run["seeds"]))} ({column} {ends})'
+
 def _run_row(
     run:dict # as join_seeds gives it
 )->dict: # column -> text
@@ -175,10 +186,10 @@ def _run_row(
     several = run.get('parts', 0) > 0  # one model for several tasks
     model = f'{run["model"]} of {run["parts"]:.0f} tasks' if several else run['model']
     name = 'this project' if model == 'ours' else f'{model}, this project'
-    seeds = ('seed ' if len(run['seeds']) == 1 else 'seeds ') + ', '.join(map(str, run['seeds']))
     learnt = f', {run["n_train"]:,.0f} training examples' if run.get('n_train', 0) > 0 else ''
     if run.get('shots', 0) > 0: learnt += f', {run["shots"]:.0f} examples before each question'
-    how = f'{run["preset"]}{learnt}, {_spent(run)}, {run["device"]}, {seeds}, n = {run["n"]:,.0f}'
+    if isinstance(run.get('begun_with'), str): learnt += f', begun with the weights of {run["begun_with"]}'
+    how = f'{run["preset"]}{learnt}, {_spent(run)}, {run["device"]}, {_seeds(run)}, n = {run["n"]:,.0f}'
     cells = {**row_cells(run), 'Trivial answer': _trivial_cell(run), 'Run': how}
     return {'Task': '', 'Dataset': run['dataset'], 'Model': name, **cells}
 

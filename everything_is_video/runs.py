@@ -102,7 +102,8 @@ class Config(Settings):
         own = f'-{self.data.resolve().name}' if self.source == 'folder' else ''
         what = f'{len(self.parts)}-tasks' if several else f'{self.task}-{self.source}{own}'
         shots = f'-{self.shots}-shots' if self.shots else ''
-        return f'{what}{shots}-{self.preset}-{self.seed}'
+        start = '-pretrained' if self.start else ''
+        return f'{what}{shots}-{self.preset}{start}-{self.seed}'
     @property
     def limit(self): # minutes
         return self.minutes or (math.inf if self.steps else PRESETS[self.preset].minutes)
