@@ -117,7 +117,7 @@ All was measured before the weights were rounded to float16.
 
 ## Data and budget
 {data}
-All parts together: {all_steps:,} steps in {minutes:.0f} minutes on {device}.
+All parts together: {all_steps:,} steps in {minutes:.0f} minutes on {device}.{before}
 
 The weights are under the Apache License 2.0. The data keep their own terms, and some are for research only.
 
@@ -137,6 +137,13 @@ def _limits(parts):
               'It knows no task but these: it follows no instructions and holds no conversation.']
     return '\n'.join(f'- {line}' for line in lines)
 
+def _before(run, part):
+    "What was learnt before the run, where it began with the weights of another one"
+    if not run.get('start'): return ''
+    spent = part.get('before')
+    more = f' of {spent["steps"]:,} steps in {spent["seconds"]/60:.0f} minutes' if spent else ''
+    return f' It began with the weights of the run `{run["start"]}`{more}, which `runs/campaign.csv` lists.'
+
 def model_card(
     run:dict,      # the settings of a run
     parts:list,    # as above
@@ -149,6 +156,7 @@ def model_card(
         title=title, parameters=parameters, preset=run['preset'], tasks=', '.join(titles),
         repository=_REPOSITORY, scores=to_markdown(score_table(parts)), data=to_markdown(data_table(parts)),
         limits=_limits(parts), all_steps=first.get('all_steps', first['steps']), device=first['device'],
+        before=_before(run, first),
         minutes=first['train_seconds']/60, command=command(run, parts), commit=first['commit'],
         torch=first['torch'])
     measures = [(part, _MEASURES[TASKS[part['task']].output][1]) for part in parts]
@@ -215,6 +223,9 @@ def save_weights(
     saved = _of_run(run, [])
     order = [name for name in read_parts(saved.run['task'], saved.run['source']) if name in inside]
     parts = [_known(inside[name]) for name in order] or [_known(run)]
+    before = RunFolder(from_root(saved.run['start'])).read_log() if saved.run.get('start') else []
+    spent = dict(steps=int(before[-1]['step']), seconds=float(before[-1]['seconds'])) if before else None
+    if spent: parts = [{**part, 'before': spent} for part in parts]
     missing = parts[0].get('parts', 1) - len(parts)
     if missing: raise UserError(f'{run}: {missing} of its parts lack scores; let the run end, and score it')
     saved.parts = parts
