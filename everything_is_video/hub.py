@@ -85,7 +85,7 @@ def command(
     tasks = dict.fromkeys(part['task'] for part in parts)
     given = [f'-p task {",".join(tasks)}', f'-p source {run["source"]}', f'-p preset {run["preset"]}']
     for name, value in run.items():
-        if not value or name in ('task', 'source', 'preset'): continue
+        if not value or name in ('task', 'source', 'preset', 'before'): continue
         given.append(f'-p {name} {value:g}' if isinstance(value, float) else f'-p {name} {value}')
     return ' '.join(['papermill nbs/train.ipynb out.ipynb', *given])
 
@@ -117,12 +117,12 @@ All was measured before the weights were rounded to float16.
 
 ## Data and budget
 {data}
-All parts together: {all_steps:,} steps in {minutes:.0f} minutes on {device}.
+All parts together: {all_steps:,} steps in {minutes:.0f} minutes on {device}.{before}
 
 The weights are under the Apache License 2.0. The data keep their own terms, and some are for research only.
 
 ## How it was made
-`{command}`, then `python -m everything_is_video.hub RUN FOLDER`; commit {commit}, torch {torch}.
+{commands}; commit {commit}, torch {torch}.
 """
 
 def _limits(parts):
@@ -137,6 +137,12 @@ def _limits(parts):
               'It knows no task but these: it follows no instructions and holds no conversation.']
     return '\n'.join(f'- {line}' for line in lines)
 
+def _earlier(run):
+    "Of a run that began with other weights, whether their training is counted"
+    if not run.get('start'): return ''
+    if 'before' not in run: return f' It began with the weights `{run["start"]}`, whose training is not counted.'
+    return f' Of these steps, {run["before"]["all_steps"]:,} are those of an earlier run, with whose weights it began.'
+
 def model_card(
     run:dict,      # the settings of a run
     parts:list,    # as above
@@ -145,12 +151,14 @@ def model_card(
     "The card in the format of the Hugging Face hub"
     first, titles = parts[0], dict.fromkeys(TASKS[part['task']].title for part in parts)
     title = 'One model for everything' if len(parts) > 1 else f'A model for {first["dataset"]}'
+    commands = [*run.get('before', {}).get('commands', []), command(run, parts)]
+    export = '`python -m everything_is_video.hub RUN FOLDER`'
     text = _CARD.format(
         title=title, parameters=parameters, preset=run['preset'], tasks=', '.join(titles),
         repository=_REPOSITORY, scores=to_markdown(score_table(parts)), data=to_markdown(data_table(parts)),
         limits=_limits(parts), all_steps=first.get('all_steps', first['steps']), device=first['device'],
-        minutes=first['train_seconds']/60, command=command(run, parts), commit=first['commit'],
-        torch=first['torch'])
+        minutes=first['train_seconds']/60, before=_earlier(run), commit=first['commit'], torch=first['torch'],
+        commands=', then '.join(f'`{line}`, then {export}' for line in commands))
     measures = [(part, _MEASURES[TASKS[part['task']].output][1]) for part in parts]
     results = [EvalResult('any-to-any', f'{part["task"]}-{part["source"]}', part['dataset'], measure,
                           part[measure], part['task']) for part, measure in measures]
@@ -197,6 +205,31 @@ def _known(folder):
     vocabulary = load_predictions(folder).vocabulary
     return {**read, 'torch': versions.get('torch', 'unknown'), 'vocabulary': vocabulary}
 
+def _name(part): return f'{part["task"]}-{part["source"]}'
+
+def _before(run):
+    "What the folder of weights took that a run began with; {}: it began with none, or with those of a run"
+    known = RunFolder(from_root(run['start'])).read_config() if run.get('start') else {}
+    if not known.get('parts'): return {}
+    def own(settings): return {name: value for name, value in settings.items() if name not in ('start', 'before')}
+    if own(known['run']) == own(run): return known['run'].get('before', {})  # by now this run's weights lie there
+    parts, first = known['parts'], known['parts'][0]
+    return dict(commands=[*known['run'].get('before', {}).get('commands', []), command(known['run'], parts)],
+                steps={_name(part): part['steps'] for part in parts}, train_seconds=first['train_seconds'],
+                all_steps=first.get('all_steps', first['steps']))
+
+def _count_before(run, parts):
+    "Add to the settings and the parts of a run what was spent before it"
+    if not run.get('start'): return
+    before = _before(run)
+    run['start'] = 'FOLDER' if before else Path(run['start']).name
+    if not before: return
+    run['before'] = before
+    for part in parts:
+        part['all_steps'] = part.get('all_steps', part['steps']) + before['all_steps']
+        part['train_seconds'] = round(part['train_seconds'] + before['train_seconds'], 1)
+        part['steps'] += before['steps'].get(_name(part), 0)
+
 def _of_run(run, parts, device='cpu'):
     "The best model of a run, with what is known of it"
     model = load_model(run, device)
@@ -217,6 +250,7 @@ def save_weights(
     parts = [_known(inside[name]) for name in order] or [_known(run)]
     missing = parts[0].get('parts', 1) - len(parts)
     if missing: raise UserError(f'{run}: {missing} of its parts lack scores; let the run end, and score it')
+    _count_before(saved.run, parts)
     saved.parts = parts
     folder.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=folder) as part:

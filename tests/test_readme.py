@@ -32,6 +32,11 @@ def test_the_table_is_that_of_the_committed_runs():
     assert between('summary', readme()).count('\n') == 9  # a head, a rule, and the eight tasks
     assert between('losses', readme()) == script['losses'](runs, best), 'run `make table2`'
 
+def test_the_weights_are_those_of_the_package():
+    script = runpy.run_path(str(ROOT/'.ci'/'summary'))
+    for name, text in zip(('caption', 'weights'), script['weights']()):
+        assert between(name, readme()) == script['from_root'](text), 'run `.ci/summary`, then `make prepare`'
+
 @pytest.mark.parametrize('page', ['README.md', 'nbs/train.ipynb'])
 def test_the_downloads_are_those_of_the_classes(page):
     text = (ROOT/page).read_text(encoding='utf-8')
