@@ -261,20 +261,28 @@ def _check_files(
             if file and not text: seen.add(file)
 
 # %% ../nbs/own_data.ipynb #0da7002c
+def _labels_of(records, several): return {label for *_, answer in records for label in (answer if several else [answer])}
+
 def _vocabulary(
     records,      # all examples
     several:bool, # whether an answer is a list of labels
     where         # what an error names
 )->list:
     "The labels, which can be told apart"
-    answers = [answer if several else [answer] for *_, answer in records]
-    labels = sorted({label for answer in answers for label in answer})
+    labels = sorted(_labels_of(records, several))
     if len(labels) < 2: raise UserError(f'{where}: all examples are {labels[0]!r}; give at least two labels')
     for label in labels if several else []:
         if not re.search('[,.;:!]', label): continue
         raise UserError(f'{where}: the label {label!r} has one of , . ; : ! in it; rename it')
     check_vocabulary(labels)
     return labels
+
+def _untaught(
+    parts:dict,  # 'train', and 'test' where there is one -> examples
+    several:bool # whether an answer is a list of labels
+)->list:
+    "The labels of the test set that no training example has"
+    return sorted(_labels_of(parts.get('test', []), several) - _labels_of(parts['train'], several))
 
 # %% ../nbs/own_data.ipynb #0da7002f
 _say = lru_cache(None)(print) # each line once in a process
@@ -298,7 +306,10 @@ class OwnData(Dataset):
         self.fill(self.root, everything)
         self._set_frames(everything, task)
         if task.output != 'video': self.vocabulary = _vocabulary(everything, several, self.root)
-        if self.vocabulary and split == 'train': _try_labels(self.name, tuple(self.vocabulary), several)
+        if self.vocabulary and split == 'train':
+            _try_labels(self.name, tuple(self.vocabulary), several)
+            for label in _untaught(parts, several)[:5]:
+                _say(f'{self.name}: the label {label!r} is in the test set alone, so no model can learn it')
         self.records = _divided(parts['train'], parts.get('test'), split, lambda r: r[0] or r[1], self.root)
 
     def _set_frames(self, records, task):

@@ -3,7 +3,10 @@ import json, os, re, runpy, subprocess, sys
 from pathlib import Path
 import pytest
 from everything_is_video.campaign import read_campaign, run_name
-from everything_is_video.download import downloads
+from everything_is_video.download import SMALL, downloads
+from everything_is_video.folders import RunFolder
+from everything_is_video.recipe import PRESETS
+from everything_is_video.shots import _LONGEST
 from everything_is_video.tasks import TASKS
 
 ROOT = Path(__file__).parents[1]
@@ -31,6 +34,21 @@ def test_the_table_is_that_of_the_committed_runs():
     assert between('summary', readme()) == script['summary'](best).strip(), 'run `make table2`'
     assert between('summary', readme()).count('\n') == 9  # a head, a rule, and the eight tasks
     assert between('losses', readme()) == script['losses'](runs, best), 'run `make table2`'
+
+def test_the_weights_are_those_of_the_package():
+    script = runpy.run_path(str(ROOT/'.ci'/'summary'))
+    for name, text in zip(('caption', 'weights'), script['weights']()):
+        assert between(name, readme()) == script['from_root'](text), 'run `.ci/summary`, then `make prepare`'
+
+def test_the_numbers_in_sentences():
+    "Those that are typed, and come from the code or from runs"
+    def known(run): return RunFolder(ROOT/'runs'/run).read_metrics()
+    old, new, trial = map(known, ('sst2-official-bert-base-0', 'sst2-official-small-0', 'cifar10-jpeg-fast+changes-0'))
+    said = [f'at most {SMALL} MB', f'within {_LONGEST} frames', f'the {trial["parameters"]/1e6:.0f}M model',
+            f'have {old["n_train"]:,} training examples', f'({new["n_train"]:,} remain)']
+    said += ['ten minutes on a CPU', 'an hour on a GPU', 'seven days on a GPU']
+    assert [text for text in said if text not in readme()] == []
+    assert [PRESETS[name].minutes for name in ('small', 'fast', 'paper')] == [10, 60, 7*24*60]
 
 @pytest.mark.parametrize('page', ['README.md', 'nbs/train.ipynb'])
 def test_the_downloads_are_those_of_the_classes(page):
