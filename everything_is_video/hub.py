@@ -140,8 +140,10 @@ def _limits(parts):
 def _earlier(run):
     "Of a run that began with other weights, whether their training is counted"
     if not run.get('start'): return ''
-    if 'before' not in run: return f' It began with the weights `{run["start"]}`, whose training is not counted.'
-    return f' Of these steps, {run["before"]["all_steps"]:,} are those of an earlier run, with whose weights it began.'
+    if 'before' not in run:
+        return f' It began with the weights `{run["start"]}`, whose training is not counted.'
+    earlier = run['before']['all_steps']
+    return f' Of these steps, {earlier:,} are those of an earlier run, with whose weights it began.'
 
 def model_card(
     run:dict,      # the settings of a run
@@ -211,12 +213,15 @@ def _before(run):
     "What the folder of weights took that a run began with; {}: it began with none, or with those of a run"
     known = RunFolder(from_root(run['start'])).read_config() if run.get('start') else {}
     if not known.get('parts'): return {}
-    def own(settings): return {name: value for name, value in settings.items() if name not in ('start', 'before')}
-    if own(known['run']) == own(run): return known['run'].get('before', {})  # by now this run's weights lie there
+    before = known['run'].get('before', {})
+    def own(settings): return {k: v for k, v in settings.items() if k not in ('start', 'before')}
+    if own(known['run']) == own(run): return before  # by now this run's weights lie there
     parts, first = known['parts'], known['parts'][0]
-    return dict(commands=[*known['run'].get('before', {}).get('commands', []), command(known['run'], parts)],
-                steps={_name(part): part['steps'] for part in parts}, train_seconds=first['train_seconds'],
-                all_steps=first.get('all_steps', first['steps']))
+    return dict(
+        commands=[*before.get('commands', []), command(known['run'], parts)],
+        steps={_name(part): part['steps'] for part in parts},
+        all_steps=first.get('all_steps', first['steps']),
+        train_seconds=first['train_seconds'])
 
 def _count_before(run, parts):
     "Add to the settings and the parts of a run what was spent before it"
