@@ -261,7 +261,10 @@ def _check_files(
             if file and not text: seen.add(file)
 
 # %% ../nbs/own_data.ipynb #0da7002c
-def _labels_of(records, several): return {label for *_, answer in records for label in (answer if several else [answer])}
+def _labels_of(records, several):
+    "The labels of examples"
+    answers = [answer if several else [answer] for *_, answer in records]
+    return {label for answer in answers for label in answer}
 
 def _vocabulary(
     records,      # all examples
@@ -309,7 +312,7 @@ class OwnData(Dataset):
         if self.vocabulary and split == 'train':
             _try_labels(self.name, tuple(self.vocabulary), several)
             for label in _untaught(parts, several)[:5]:
-                _say(f'{self.name}: the label {label!r} is in the test set alone, so no model can learn it')
+                _say(f'{self.name}: label {label!r} is in the test set alone, so no model can learn it')
         self.records = _divided(parts['train'], parts.get('test'), split, lambda r: r[0] or r[1], self.root)
 
     def _set_frames(self, records, task):
