@@ -278,6 +278,17 @@ def find_data(
     source = next((source for source in sources if _is_there(task, source, data)), small)
     return open_dataset(task, source, data, 'test')
 
+def _other_data(parts, name, data):
+    "In words, that none of the data that a task was learnt from is at hand; '': some is, or can be generated"
+    learnt = [part for part in parts if part['task'] == name]
+    if any(part['source'].startswith('sample') for part in learnt): return ''
+    if any(_is_there(TASKS[name], part['source'], data) for part in learnt): return ''
+    known = ' and '.join(part.get('dataset', part['source']) for part in learnt)
+    made = dict.fromkeys(part['task'] for part in parts if part['source'].startswith('sample'))
+    advice = f'; it has learnt generated data in {", ".join(made)}' if made else ''
+    here = 'the generated sample taken instead is new to it'
+    return f'{name}: this model has learnt {known}, which is not at hand; {here}{advice}'
+
 def load_task(
     name:str='',     # of the task; '': the first that the model has learnt
     source:str='',   # where its test set comes from; '': see above
@@ -293,6 +304,7 @@ def load_task(
         raise UserError(f'task={name!r}: this model has not learnt it; it knows {", ".join(dict(known))}')
     task, learnt = TASKS[name], [source for task, source in known if task == name]
     if source: return task, model, open_dataset(task, source, Config(data_dir=data_dir).data, 'test')
+    if other := _other_data(model.parts, name, Config(data_dir=data_dir).data): print(other)
     return task, model, find_data(task, learnt, data_dir)
 
 # %% ../nbs/hub.ipynb #6d8b20e5
