@@ -25,7 +25,7 @@ from .core import UserError, reading
 from .mixture import read_parts
 from .runs import from_root
 from .runs import Config, read_config
-from .tasks import TASKS
+from .tasks import TASKS, fetched_unasked
 
 # %% ../nbs/campaign.ipynb #120b975b
 COLUMNS = 'device', 'task', 'source', 'model', 'preset', 'minutes', 'seed', 'batch_size', 'steps'
@@ -204,7 +204,8 @@ def _status(row, folder, device):
     if is_used(config.run): return 'used', 'running in another process'
     for task, source in config.parts.values():
         reader = task.sources.get(source)
-        if reader and not (config.data/reader.folder).exists():
+        if not reader or (config.data/reader.folder).exists(): continue
+        if not fetched_unasked(reader) or reader.more:
             return 'missing', f'no data: folder {config.data/reader.folder}'
     return 'due', f'stopped at {reached(config)}' if made else 'waiting'
 

@@ -39,7 +39,7 @@ sys.meta_path = [Bare if finder is PathFinder else finder for finder in sys.meta
 def test_campaign(tmp_path, capsys, monkeypatch):
     "Two runs, wrong rows, one without data, one for a GPU; then scored on a machine that can; then nothing is left to do"
     path = write(tmp_path/'runs', 'cpu,mnist,sample-50,ours,tiny,.02,0,0,0', 'cpu,cifar10,sample-50,ours,tiny,.02,0,0,0', 'cpu,cifar10,sample-50,nobody,,.02,0,0,0',
-                 'cpu,cifar10,official,ours,tiny,.02,0,0,0', 'gpu,cifar10,sample-50,ours,paper,.02,0,0,0', 'cpu,sst2,sample-50,ours,tiny,.02,0,0,0')
+                 'cpu,lasot,official,ours,tiny,.02,0,0,0', 'gpu,cifar10,sample-50,ours,paper,.02,0,0,0', 'cpu,sst2,sample-50,ours,tiny,.02,0,0,0')
     folder, runs = path.parent, ['cifar10-sample-50-tiny-0', 'sst2-sample-50-tiny-0']
     (bare := tmp_path/'bare').mkdir()
     (bare/'sitecustomize.py').write_text(BARE)
@@ -47,7 +47,7 @@ def test_campaign(tmp_path, capsys, monkeypatch):
     assert said['mnist-sample-50-tiny-0'].startswith("failed: task='mnist': no such task; there are")
     assert said['cifar10-sample-50-nobody-0'].startswith('failed: ')
     for run in runs: assert said[run].startswith('trained, not scored (No module named ')
-    assert said['cifar10-official-tiny-0'].startswith('no data: folder ') and said['cifar10-official-tiny-0'].endswith('cifar-10-batches-py')
+    assert said['lasot-official-tiny-0'].startswith('no data: folder ') and said['lasot-official-tiny-0'].endswith('LaSOT')
     assert said['cifar10-sample-50-paper-0'] == 'waits for a GPU'
     assert status == 1 and error.strip() == '2 of 6 runs failed; what they said is in their train.log'
 
