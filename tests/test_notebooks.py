@@ -99,6 +99,12 @@ def test_only_papermill_notebooks_are_skipped_by_nbdev_test(path):
     skipped = 'skip_exec: true' in ''.join(cells[0]['source'])
     assert skipped == papermill
 
+@every_notebook
+def test_papermill_reads_every_parameter(path):
+    "It takes a line with a second equals sign for none: a warning on every run, and no word in `--help-notebook`"
+    cells = [''.join(cell['source']) for cell in read(path)['cells'] if 'parameters' in cell['metadata'].get('tags', [])]
+    assert [line for cell in cells for line in cell.splitlines() if line.count('=') > 1] == []
+
 @pytest.mark.parametrize('path', MODULES, ids=lambda p: str(p.relative_to(PACKAGE)))
 def test_docstrings(path):
     "Each exported function and class has one, of one line"
