@@ -131,11 +131,11 @@ def spectrogram_frame(
     if not os.access(Path.home(), os.W_OK): os.environ.setdefault('NUMBA_CACHE_DIR', tempfile.gettempdir())
     librosa = library('librosa', 'sounds')
     wave = np.asarray(wave, np.float32)
-    if wave.ndim != 1 or not wave.size or not np.isfinite(wave).all():
-        raise UserError(f'a sound must be a row of finite samples, not {wave.shape}: check the recording')
+    if wave.ndim != 1 or not wave.any() or not np.isfinite(wave).all():
+        raise UserError(f'a sound must be a row of finite samples and not silent, not {wave.shape}: check it')
     window = int(rate*.032)
-    mel = librosa.feature.melspectrogram(y=wave, sr=rate, n_mels=SIZE, win_length=window,
-                                         n_fft=2*window, hop_length=window//4)
+    mel = librosa.feature.melspectrogram(y=wave, sr=rate, n_mels=SIZE, fmax=4000, # Hz
+                                         win_length=window, n_fft=2*window, hop_length=window//4)
     decibel = librosa.power_to_db(mel, ref=np.max)[::-1]
     spread = max(decibel.max() - decibel.min(), 1e-9)
     return image_frame(np.uint8(np.round((decibel - decibel.min())/spread*255)))
