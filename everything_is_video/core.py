@@ -88,9 +88,9 @@ def atomic_write(
         if keep and path.exists(): path.replace(path.with_name(keep))
         part.replace(path)
     except OSError as error:
-        part.unlink(missing_ok=True)
         reason = error.strerror or error
         raise UserError(f'{path}: cannot be written ({reason}); what was there before is kept') from None
+    finally: part.unlink(missing_ok=True)
 
 # %% ../nbs/00_core.ipynb #c098404c
 def write_json(path, values):

@@ -281,11 +281,11 @@ def opened_run(
         run.remove_parts()
         then = saved_settings(run)
         if then:
+            if not getattr(config, 'resume', True):
+                raise UserError(f'{run}: there is a run in it already; set resume, or another run_dir')
             changed = _differences(now, then)
             if changed and not _may_go_on(recipe, changed): raise UserError(_refusal(run, changed))
             if changed: write_json(run.config, now)
-            if not getattr(config, 'resume', True):
-                raise UserError(f'{run}: there is a run in it already; set resume, or another run_dir')
         else: write_json(run.config, now)
         if len(config.parts) > 1: _open_parts(config, now)
         save_changes(run)
