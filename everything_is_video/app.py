@@ -382,6 +382,7 @@ def app(
             'Examples': (lambda some: _known(some, data_dir), known)}
     tabs = {title: make(some) for title, (make, some) in made.items() if some}
     tab = widgets.Tab([widgets.VBox(fields) for fields, _ in tabs.values()], titles=list(tabs))
+    if 'Type' not in tabs: tab.selected_index = len(tabs) - 1  # an example: nothing is drawn yet
     button = widgets.Button(description='Ask the model', button_style='primary')
     said, shown = widgets.HTML(), widgets.HTML()
     def answer(_=None):
