@@ -7,6 +7,7 @@ __all__ = ['OwnData', 'OwnSequences', 'own_data']
 
 # %% ../nbs/own_data.ipynb #0da70003
 import csv
+import hashlib
 import json
 import re
 from functools import lru_cache
@@ -260,6 +261,50 @@ def _check_files(
             if file in seen: raise UserError(f'{file}: is listed twice; give it one row, with all its labels')
             if file and not text: seen.add(file)
 
+# %% ../nbs/own_data.ipynb #0da70041
+def _given(
+    record # (file or None, text, answer)
+): # a path or words
+    "What an example belongs to: its file, else its text as it is drawn"
+    file, text, _ = record
+    return file or ' '.join(tokenize(text))
+
+@lru_cache(None)
+def _content(path, size, changed)->str:
+    "What a file holds, as a checksum"
+    with reading(path, 'a file'), open(path, 'rb') as file:
+        return hashlib.file_digest(file, 'sha256').hexdigest()
+
+def _contents(
+    files, # paths
+    sizes  # in bytes; files of other sizes are not read
+)->dict: # file -> its content, as a checksum
+    "What files hold"
+    stats = {file: file.stat() for file in files if file.is_file()}
+    return {file: _content(file, stat.st_size, stat.st_mtime_ns)
+            for file, stat in stats.items() if stat.st_size in sizes}
+
+def _check_apart(
+    parts:dict # 'train', and 'test' where there is one -> examples
+):
+    "Refuse a test set whose examples are in the training set too"
+    train, test = (list(dict.fromkeys(map(_given, parts.get(part, [])))) for part in ('train', 'test'))
+    if not test: return
+    advice = 'take them out of one of the two'
+    if isinstance(test[0], str):
+        known = set(train)
+        both = [text for text in test if text in known]
+        fault = f'{len(both):,} texts of the test are in train too'
+        if both: raise UserError(f'{fault}, the first is {both[0]!r:.80}; {advice}')
+        return
+    sizes = {file.stat().st_size for file in train} & {file.stat().st_size for file in test}
+    known = {content: file for file, content in _contents(train, sizes).items()}
+    both = [(file, known[content]) for file, content in _contents(test, sizes).items() if content in known]
+    if not both: return
+    fault = f'the same content as {both[0][1]}, one of {len(both):,} such files of the test'
+    raise UserError(f'{both[0][0]}: {fault}; {advice}')
+
+
 # %% ../nbs/own_data.ipynb #0da7002c
 def _labels_of(records, several):
     "The labels of examples"
@@ -309,11 +354,12 @@ class OwnData(Dataset):
         self.fill(self.root, everything)
         self._set_frames(everything, task)
         if task.output != 'video': self.vocabulary = _vocabulary(everything, several, self.root)
+        _check_apart(parts)
         if self.vocabulary and split == 'train':
             _try_labels(self.name, tuple(self.vocabulary), several)
             for label in _untaught(parts, several)[:5]:
                 _say(f'{self.name}: label {label!r} is in the test set alone, so no model can learn it')
-        self.records = _divided(parts['train'], parts.get('test'), split, lambda r: r[0] or r[1], self.root)
+        self.records = _divided(parts['train'], parts.get('test'), split, _given, self.root)
 
     def _set_frames(self, records, task):
         "What the examples are made of, and how many frames of it"

@@ -64,7 +64,7 @@ def table(path, *rows):
 def pictures(root, n=4, parts=('train', 'test')):
     for part in parts:
         for name, colour in COLOURS.items():
-            for i in range(n): picture(root/part/name/f'{i}.png', colour)
+            for i in range(n): picture(root/part/name/f'{i}.png', colour, (50, 40 + len(part)))  # no copies
 
 def texts(root, n=6):
     for part in 'train', 'test': table(root/f'{part}.csv', 'text,label', *[f'{part} {i},{"good" if i % 2 else "bad"}' for i in range(n)])
@@ -119,7 +119,7 @@ def test_sounds(tmp_path, ending):
 @pytest.mark.parametrize('ending', ['mp4', 'webm', 'mkv', 'mov', 'gif', 'avi'])
 def test_videos(tmp_path, ending):
     for i in range(4): path = clip(tmp_path/f'train/{"ab"[i % 2]}/{i}.{ending}')
-    clip(tmp_path/f'test/b/x.{ending}')
+    clip(tmp_path/f'test/b/x.{ending}', 11)
     train, validation, test = opened('tinyvirat', tmp_path)
     assert [len(train), len(validation), len(test)] == [3, 1, 1]
     assert test[0].answer == ['b'] and np.array_equal(test[0].frames, video_frames(tmp_path/f'test/b/x.{ending}', 10))
@@ -149,7 +149,8 @@ def written(ending, rows, columns):
 @pytest.mark.parametrize('ending', ['csv', 'tsv', 'jsonl'])
 def test_texts(tmp_path, ending):
     rows = [('good, very good', 1), ('bad', 0), ('naïve 日', 0), ('more  of   it', 1)]
-    for part in 'train', 'test': table(tmp_path/f'{part}.{ending}', *written(ending, rows, ['text', 'label']))
+    table(tmp_path/f'test.{ending}', *written(ending, rows, ['text', 'label']))
+    table(tmp_path/f'train.{ending}', *written(ending, [(f'{text}, too', label) for text, label in rows], ['text', 'label']))
     train, validation, test = opened('sst2', tmp_path)
     assert [record[1:] for record in test.records] == [('good, very good', '1'), ('bad', '0'), ('naïve 日', '0'), ('more of it', '1')]
     assert len(train) == 3 and len(validation) == 1 and train.vocabulary == ['0', '1']
@@ -158,7 +159,8 @@ def test_texts(tmp_path, ending):
 
 def test_a_table_as_excel_writes_it(tmp_path):
     content = '\ufefftext,label\r\n"she said ""no"", twice",bad\r\n\r\n"two\r\nlines",good\r\n'
-    for part in 'train', 'test': (tmp_path/f'{part}.csv').write_bytes(content.encode())
+    (tmp_path/'train.csv').write_bytes(content.replace('e', 'o').replace('toxt,labol', 'text,label').encode())
+    (tmp_path/'test.csv').write_bytes(content.encode())
     test = own_data(TASKS['sst2'], tmp_path, 'test')
     assert [record[1:] for record in test.records] == [('she said "no", twice', 'bad'), ('two lines', 'good')]
 
@@ -205,7 +207,7 @@ def test_tracking(tmp_path, layout):
 @pytest.mark.parametrize('layout', ['flat', 'deep', 'train and test'])
 def test_colorization(tmp_path, layout):
     names = {'flat': '{}', 'deep': 'a/b{}/{}', 'train and test': '{part}/more/{}'}[layout]
-    for i in range(5): clip(tmp_path/f'{names.format(i, i, part="test" if i == 4 else "train")}.gif')
+    for i in range(5): clip(tmp_path/f'{names.format(i, i, part="test" if i == 4 else "train")}.gif', 12 + i)
     sets = opened('colorization', tmp_path)
     assert len(apart(sets)) == 5 and [len(data) for data in sets] == [3, 1, 1]
     assert sets[0].vocabulary is None
@@ -226,6 +228,17 @@ def test_without_a_test_set(tmp_path):
 def test_equal_texts_stay_in_one_part(tmp_path):
     table(tmp_path/'train.csv', 'text,label', *[f'text {i % 20},{"ab"[i % 2]}' for i in range(60)])
     assert len(apart(opened('sst2', tmp_path))) == 20
+
+@pytest.mark.parametrize('again', ['train 1,good', 'train 1,bad', 'train  1 ,good'])
+def test_equal_texts_in_both_parts(tmp_path, again):
+    texts(tmp_path)
+    with open(tmp_path/'test.csv', 'a') as file: file.write(f'{again}\ntrain 3,good\n')
+    for split in SPLITS: refused('sst2', tmp_path, "2 texts of the test are in train too, the first is 'train 1'; take them out of one", split=split)
+
+def test_copies_in_both_parts(tmp_path):
+    pictures(tmp_path)
+    (tmp_path/'test/blue/copy.png').write_bytes((tmp_path/'train/red/2.png').read_bytes())
+    for split in SPLITS: refused('cifar10', tmp_path, 'test/blue/copy.png: the same content as', 'one of 1 such files', split=split)
 
 def test_labels_of_the_test_set_count(tmp_path):
     texts(tmp_path)
