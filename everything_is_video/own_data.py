@@ -66,6 +66,26 @@ def _files(folder)->list: # paths
 
 # %% ../nbs/own_data.ipynb #0da7000c
 _TABLES = '.csv', '.tsv', '.jsonl'
+_VALIDATION = 'val', 'valid', 'validation'
+
+def _check_names(
+    chosen:dict, # a table or a folder -> its name
+    others:dict, # of the other form, likewise
+    tables:bool  # whether the chosen ones are tables
+):
+    "Refuse what is neither training nor test, and a test set of the other form"
+    names = list(chosen.values())
+    for path, name in chosen.items():
+        if name not in ('train', 'test'):
+            advice = 'join it to one of them (validation is held out of train), or move it away'
+            raise UserError(f'{path}: neither train nor test; {advice}')
+        if names.count(name) > 1: raise UserError(f'{path}: there are two tables {name}; remove one of them')
+    for path, name in others.items():
+        beside = name.lower() == 'test' and 'test' not in names  # a table may name files in a folder test
+        if not tables: beside = name.lower() in ('test', *_VALIDATION)
+        if not beside: continue
+        form = 'table' if tables else 'folder'
+        raise UserError(f'{path}: train is a {form} and this is not; make both a {form}, or move it away')
 
 def _parts(
     root,      # the user's folder
@@ -73,20 +93,22 @@ def _parts(
 )->dict: # 'train', and 'test' where there is one -> a table or a folder
     "Where training and test are"
     there = _visible(root)
-    if free and not (root/'test').is_dir(): return {'train': root}
     tables = {path: path.stem for path in there if path.suffix.lower() in _TABLES}
     folders = {path: path.name for path in there if path.is_dir()}
-    chosen = tables if 'train' in tables.values() and not free else folders
-    names = list(chosen.values())
-    if 'train' not in names:
+    if free and 'test' not in folders.values():
+        for path, name in folders.items():
+            if name == 'train' or name.lower() not in ('train', 'test', *_VALIDATION): continue
+            advice = 'name folders train and test (validation is held out of train), or move it away'
+            raise UserError(f'{path}: would be trained on as any other folder; {advice}')
+        return {'train': root}
+    tabled = 'train' in tables.values() and not free
+    chosen, others = (tables, folders) if tabled else (folders, tables)
+    if 'train' not in chosen.values():
         missing = 'folder train' if free else 'folder train with a folder for each label and no train.csv'
         raise UserError(f'{root}: has no {missing}; put it there')
-    for path, name in chosen.items():
-        if name not in ('train', 'test'):
-            advice = 'join it to one of them (validation is held out of train), or move it away'
-            raise UserError(f'{path}: neither train nor test; {advice}')
-        if names.count(name) > 1: raise UserError(f'{path}: there are two tables {name}; remove one of them')
-    return dict(sorted(zip(names, chosen), reverse=True))  # train comes first
+    _check_names(chosen, {} if free else others, tabled)
+    return {name: path for path, name in sorted(chosen.items(), reverse=True)}  # train comes first
+
 
 # %% ../nbs/own_data.ipynb #0da70010
 _BYTES = 2**26 # of a table, at most

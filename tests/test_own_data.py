@@ -367,6 +367,26 @@ def test_json_with_faults(tmp_path, content, words):
     (tmp_path/'train.jsonl').write_bytes(content)
     refused('sst2', tmp_path, 'train.jsonl', words)
 
+def test_a_test_set_of_the_other_form(tmp_path):
+    pictures(tmp_path)
+    names = [f'{part}/{label}/{i}.png' for part in ('train', 'test') for label in COLOURS for i in range(4)]
+    rows = {part: [f'{name},{name.split("/")[1]}' for name in names if name.startswith(part)] for part in ('train', 'test')}
+    table(tmp_path/'test.csv', 'file,label', *rows['test'])
+    for split in SPLITS: refused('cifar10', tmp_path, 'test.csv: train is a folder and this is not; make both a folder', split=split)
+    table(tmp_path/'train.csv', 'file,label', *rows['train'])
+    assert [len(data) for data in opened('cifar10', tmp_path)] == [11, 1, 12]  # the tables name files in both folders
+    (tmp_path/'test.csv').unlink()
+    for name in 'test', 'Test':
+        (tmp_path/'test').rename(tmp_path/name)
+        for split in SPLITS: refused('cifar10', tmp_path, f'{name}: train is a table and this is not; make both a table', split=split)
+        (tmp_path/name).rename(tmp_path/'test')
+
+@pytest.mark.parametrize('name', ['Test', 'TEST', 'val', 'Val', 'validation', 'valid'])
+def test_a_test_set_that_would_be_trained_on(tmp_path, name):
+    for i in range(4): clip(tmp_path/f'clips/{"train" if i else name}/{i}.gif'), sequence(tmp_path/f'boxes/{"train" if i else name}/{i}', 25)
+    for split in SPLITS: refused('colorization', tmp_path/'clips', f'{name}: would be trained on', 'name folders train and test', split=split)
+    refused('lasot', tmp_path/'boxes', f'{name}: would be trained on')
+
 def test_two_tables(tmp_path):
     texts(tmp_path)
     (tmp_path/'train.csv').rename(tmp_path/'train.tsv')
