@@ -154,21 +154,25 @@ def _rows(
     raise UserError(f'{path}: it has no rows; fill or remove it')
 
 # %% ../nbs/own_data.ipynb #0da70014
+_MEANT = dict(cifar10='file', audiomnist='file', tinyvirat='file', sst2='text', clevrer='question',
+              tgif_qa='question')
+
 def _columns(
-    path,        # a table
-    row:dict,    # its first row
-    several:bool # whether an answer is a list of labels
-)->tuple: # the column of the text, '' for none; the column of the answer
+    path,     # a table
+    row:dict, # its first row
+    task      # one of TASKS
+)->list: # the columns to read; the answer's is the last one
     "What a table's columns mean"
-    label = 'labels' if several else 'label'
+    label = 'labels' if task.output == 'words' else 'label'
     layouts = {'question': ['file', 'question', 'answer'], 'text': ['text', label], 'file': ['file', label]}
-    first = next((name for name in layouts if name in row), 'text')
-    for name in layouts[first]:
+    found = next((name for name in layouts if name in row), 'text')
+    columns = layouts[_MEANT.get(task.name, found)]
+    for name in columns:
         if name in row: continue
         there = ', '.join(name for name in row if name != 'line')
-        known = ' or '.join(','.join(names) for names in layouts.values())
-        raise UserError(f'{path}: no column {name!r}, it has {there:.80}; name its columns {known}')
-    return first if first != 'file' else '', layouts[first][-1]
+        advice = f'task {task.name} takes the columns {",".join(columns)}; rename yours'
+        raise UserError(f'{path}: no column {name!r}, it has {there:.80}; {advice}')
+    return columns
 
 def _words(
     value, # of a field
@@ -252,22 +256,24 @@ def _labelled(
 
 # %% ../nbs/own_data.ipynb #0da70025
 def _listed(
-    path,        # a table
-    several:bool # whether an answer is a list of labels
+    path, # a table
+    task  # one of TASKS
 )->list: # (file or None, text, answer) of each example
     "The examples of a table"
     rows = _rows(path)
-    says, answers = _columns(path, rows[0], several)
-    label = _labels if several else _words
+    *given, answers = _columns(path, rows[0], task)
+    says = next((name for name in given if name != 'file'), '')
+    label = _labels if task.output == 'words' else _words
     records = []
     for row in rows:
         where = f'{path}, line {row["line"]}'
-        file = inside(path.parent, _words(row['file'], 'file', where), where) if 'file' in row else None
+        file = inside(path.parent, _words(row.get('file'), 'file', where), where) if 'file' in given else None
         if file and not file.is_file():
             raise UserError(f'{where}: {file} is not there; add the file, or remove the row')
         text = ' '.join(_words(row.get(says), says, where).split()) if says else ''
         records.append((file, text, label(row.get(answers), answers, where)))
     return records
+
 
 # %% ../nbs/own_data.ipynb #0da70029
 def _check_files(
@@ -367,7 +373,7 @@ class OwnData(Dataset):
         several = task.output == 'words'
         parts = {}
         for part, place in _parts(self.root, task.output == 'video').items():
-            if place.is_file(): parts[part] = _listed(place, several)
+            if place.is_file(): parts[part] = _listed(place, task)
             elif task.output == 'video': parts[part] = [(path, '', None) for path in _files(place)]
             else: parts[part] = _labelled(place, several)
         everything = sum(parts.values(), [])

@@ -262,8 +262,9 @@ def test_labels_that_draw_alike(tmp_path):
 
 @pytest.mark.parametrize('task', ['sst2', 'tinyvirat'])
 def test_labels_that_ocr_confuses(tmp_path, capsys, task):
-    column = 'labels' if task == 'tinyvirat' else 'label'
-    table(tmp_path/'train.csv', f'text,{column}', *[f'{i},{label}' for i, label in enumerate(['O', '0', 'horse']*4)])
+    for i in range(12): clip(tmp_path/f'{i}.gif')
+    columns = 'file,labels' if task == 'tinyvirat' else 'text,label'
+    table(tmp_path/'train.csv', columns, *[f'{i}.gif,{label}' for i, label in enumerate(['O', '0', 'horse']*4)])
     for _ in range(2): opened(task, tmp_path)
     out = capsys.readouterr().out
     assert out.count('\n') == 1 and 'OCR reads 1 of 3 labels wrongly' in out and 'horse' not in out and 'rename' in out
@@ -340,17 +341,16 @@ def test_pictures_and_clips_together(tmp_path):
     clip(tmp_path/'b.gif')
     table(tmp_path/'train.csv', 'file,question,answer', 'a.png,what?,one', 'b.gif,what?,two')
     refused('clevrer', tmp_path, 'holds pictures and videos; keep one kind in a folder')
-    table(tmp_path/'train.jsonl', '{"file": "a.png", "text": "x", "label": "a"}', '{"text": "y", "label": "b"}')
+    table(tmp_path/'train.jsonl', '{"file": "a.png", "question": "x", "answer": "a"}', '{"question": "y", "answer": "b"}')
     (tmp_path/'train.csv').unlink()
-    refused('clevrer', tmp_path, 'holds pictures and texts')
+    refused('clevrer', tmp_path, 'train.jsonl, line 2: None is no file')
 
 WRONG = {
     '': 'it has no rows', 'text,label': 'it has no rows', 'text,label\na,': "line 2: '' is no label", 'text,label\n,a': "line 2: '' is no text",
-    'sentence,label\na,b': "no column 'text', it has sentence, label", 'text,labels\na,b': "no column 'label', it has text, labels",
+    'sentence,label\na,b': "no column 'text', it has sentence, label", 'text,labels\na,b': "no column 'label', it has text, labels; task sst2 takes the columns text,label; rename yours",
     'text;label\na;b': "no column 'text', it has text;label", 'text,label\na': 'line 2 has 1 fields instead of 2',
     'text,label\na,b,c': 'line 2 has 3 fields', 'text,text\na,b': 'twice the same column', 'text,label\n"a"b,c': 'expected after', 'text,label\n"a,b': 'unexpected end of data',
-    'question,answer\na,b': "no column 'file', it has question, answer", 'file,label\nno.png,a': 'line 2: ', 'file,label\n../x.png,a': 'does not name a file',
-    'file,label\n/etc/passwd,a': 'does not name a file', 'text,label\na\x01,b\nc,d': 'is not a line of text without control characters', 'text,label\na,b\nc,b': "all examples are 'b'"}
+    'file,question,answer\na,b,c': "no column 'text', it has file, question, answer", 'file,label\nno.png,a': "no column 'text'", 'text,label\na\x01,b\nc,d': 'is not a line of text without control characters', 'text,label\na,b\nc,b': "all examples are 'b'"}
 
 @pytest.mark.parametrize('part', ['train', 'test'])
 @pytest.mark.parametrize('content', WRONG, ids=repr)
@@ -359,6 +359,23 @@ def test_tables_with_faults(tmp_path, part, content):
     if 'all examples' in WRONG[content]: table(tmp_path/'train.csv', content), table(tmp_path/'test.csv', content)
     else: (tmp_path/f'{part}.csv').write_text(content)
     for split in SPLITS: refused('sst2', tmp_path, WRONG[content], split=split)
+
+@pytest.mark.parametrize('name,words', {'no.png': 'train.csv, line 2: ', '../x.png': 'does not name a file', '/etc/passwd': 'does not name a file'}.items())
+def test_a_table_names_no_file(tmp_path, name, words):
+    table(tmp_path/'train.csv', 'file,label', f'{name},a')
+    refused('cifar10', tmp_path, words)
+
+def test_the_task_says_which_columns_are_meant(tmp_path):
+    for i in range(6): clip(tmp_path/f'{i}.gif'), picture(tmp_path/f'{i}.png')
+    rows = {ending: [f'{i}.{ending},{"ab"[i % 2]},{"cd"[i % 2]},text {i},what?,{"ef"[i % 2]}' for i in range(6)] for ending in ('gif', 'png')}
+    found = {}
+    for task, ending in dict(tinyvirat='gif', cifar10='png', sst2='png', clevrer='png', tgif_qa='gif').items():
+        table(tmp_path/'train.csv', 'file,label,labels,text,question,answer', *rows[ending])
+        data = opened(task, tmp_path)[0]
+        file, text, answer = data.records[0]
+        found[task] = file and file.suffix, text.split()[:1], data.vocabulary, data.n_frames
+    assert found == {'tinyvirat': ('.gif', [], ['c', 'd'], 10), 'cifar10': ('.png', [], ['a', 'b'], 1), 'sst2': (None, ['text'], ['a', 'b'], 0),
+                     'clevrer': ('.png', ['what?'], ['e', 'f'], 1), 'tgif_qa': ('.gif', ['what?'], ['e', 'f'], 4)}
 
 @pytest.mark.parametrize('content,words', {b'text,label\n\xff\xfe,a\n': 'not a table in UTF-8', b'[1]\n': 'line 1 is no JSON object', b'{"text": "a"}\n': "no column 'label'",
     b'{"text": "a", "label": ["a", "b"]}\n': 'is no label', b'{"text": "a", "label": null}\n': 'None is no label', b'{"text": "a", "label": "b"}\n{"text": "a"}\n': 'line 2: None is no label',
