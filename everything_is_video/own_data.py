@@ -17,7 +17,7 @@ from .core import UserError, library, reading
 from .datasets import Dataset, held_out
 from .frames import SIZE, check_vocabulary, spectrogram_frame, text_frame, tokenize
 from .media import read_image, read_sound, video_frames
-from .tables import inside, read_table
+from .tables import inside
 from .tasks.lasot import LaSOT
 from .tracks import TRACK_FILES, read_track
 
@@ -113,16 +113,26 @@ def _parts(
 # %% ../nbs/own_data.ipynb #0da70010
 _BYTES = 2**26 # of a table, at most
 
-def _csv_rows(file)->list: # dicts
-    "The rows of a table with commas; quotes as in RFC 4180"
-    lines = csv.reader(file, strict=True, skipinitialspace=True)
-    header = next(lines, [])
+def _fields(lines): # a csv.reader
+    "The rows of a table, blank lines left out"
+    try: yield from filter(None, lines)
+    except csv.Error as error: raise ValueError(f'line {lines.line_num}: {error}') from None
+
+def _csv_rows(
+    file,         # opened as text
+    delimiter:str # between two fields: a comma or a tab
+)->list: # dicts
+    "The rows of a table; quotes as in RFC 4180"
+    lines = csv.reader(file, delimiter=delimiter, strict=True, skipinitialspace=True)
+    fields = _fields(lines)
+    header = next(fields, [])
     if len(set(header)) < len(header): raise ValueError(f'twice the same column: {", ".join(header):.80}')
     rows = []
-    for row in lines:
-        if not row: continue  # a blank line
+    for row in fields:
         if len(row) != len(header):
             raise ValueError(f'line {lines.line_num} has {len(row)} fields instead of {len(header)}')
+        if '\t' in ''.join(row) and delimiter == '\t':  # more likely two fields after a stray quote
+            raise ValueError(f'line {lines.line_num} has a tab within quotes')
         rows.append(dict(zip(header, row), line=lines.line_num))
     return rows
 
@@ -141,15 +151,12 @@ def _rows(
     path:Path # a table
 )->list: # a dict for each row; under 'line' is its line in the file
     "The rows of a csv, tsv or jsonl file"
-    if path.suffix.lower() == '.tsv':
-        rows = read_table(path, [])
-        if rows: read_table(path, [name for name in rows[0] if name != 'line'])  # each column is there once
-    else:
-        read = _csv_rows if path.suffix.lower() == '.csv' else _json_rows
-        with reading(path, 'a table in UTF-8'):
-            if not path.is_file(): raise ValueError('not a regular file')
-            if path.stat().st_size > _BYTES: raise ValueError(f'over {_BYTES:,} bytes')
-            with open(path, encoding='utf-8-sig', newline='') as file: rows = read(file)
+    delimiter = {'.csv': ',', '.tsv': '\t'}.get(path.suffix.lower())
+    with reading(path, 'a table in UTF-8'):
+        if not path.is_file(): raise ValueError('not a regular file')
+        if path.stat().st_size > _BYTES: raise ValueError(f'over {_BYTES:,} bytes')
+        with open(path, encoding='utf-8-sig', newline='') as file:
+            rows = _csv_rows(file, delimiter) if delimiter else _json_rows(file)
     if rows: return rows
     raise UserError(f'{path}: it has no rows; fill or remove it')
 

@@ -164,6 +164,16 @@ def test_a_table_as_excel_writes_it(tmp_path):
     test = own_data(TASKS['sst2'], tmp_path, 'test')
     assert [record[1:] for record in test.records] == [('she said "no", twice', 'bad'), ('two lines', 'good')]
 
+def test_tab_delimited_text_of_a_spreadsheet(tmp_path):
+    content = 'text\tlabel\r\n"she said ""no"", twice"\tbad\r\nsay "no" , café\tbad\r\n"two\r\nlines"\tgood\r\n'
+    (tmp_path/'test.tsv').write_bytes(content.encode())
+    table(tmp_path/'train.tsv', 'text\tlabel', 'a\tbad', 'b\tgood')
+    test = own_data(TASKS['sst2'], tmp_path, 'test')
+    assert [record[1:] for record in test.records] == [('she said "no", twice', 'bad'), ('say "no" , café', 'bad'), ('two lines', 'good')]
+    for content, words in {'"Best" film\tbad': "line 2: ' ' expected after", '"Best film\tbad\nworst" film\tbad': 'line 3: ', '"a\tbad\nb"\tgood': 'line 3 has a tab within quotes'}.items():
+        table(tmp_path/'test.tsv', 'text\tlabel', content)
+        refused('sst2', tmp_path, 'test.tsv: not a table', words)
+
 @pytest.mark.parametrize('task', ['clevrer', 'tgif_qa'])
 @pytest.mark.parametrize('ending', ['csv', 'tsv', 'jsonl'])
 def test_questions(tmp_path, task, ending):
