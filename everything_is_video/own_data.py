@@ -367,6 +367,25 @@ def _untaught(
     "The labels of the test set that no training example has"
     return sorted(_labels_of(parts.get('test', []), several) - _labels_of(parts['train'], several))
 
+# %% ../nbs/own_data.ipynb #0da70045
+_LONG = 100 # letters: a word of fewer fits a frame
+
+def _check_letters(
+    texts:list, # of the training and the test set
+    room:int,   # how many words of a text are drawn
+    where       # what an error names
+):
+    "Refuse letters that no font has, and words too long for a frame"
+    tried = set()
+    for text in texts:
+        for word in tokenize(text)[:room]:
+            if len(word) <= _LONG and word.isascii(): continue
+            new = ({*word} if len(word) <= _LONG else {word}) - tried
+            tried |= new
+            try: list(map(text_frame, new))
+            except UserError as error: raise UserError(f'{where}, the text {text!r:.60}: {error}') from None
+
+
 # %% ../nbs/own_data.ipynb #0da7002f
 _say = lru_cache(None)(print) # each line once in a process
 
@@ -406,6 +425,7 @@ class OwnData(Dataset):
         frames = {'text': 0, 'video': 4 if texts else task.n_input - 1}  # section 3.1: with a question four
         self.n_frames = frames.get(self.kind, 1)
         room = max(task.n_input - 1 - self.n_frames, 0)
+        _check_letters(texts, room, self.root)
         long = [text for text in texts if len(tokenize(text)) > room]
         advice = f'task {task.name} has {room} frames for them, the rest is left out'
         if long: _say(f'{self.name}: {len(long):,} of {len(texts):,} texts are too long; {advice}')

@@ -148,11 +148,11 @@ def written(ending, rows, columns):
 
 @pytest.mark.parametrize('ending', ['csv', 'tsv', 'jsonl'])
 def test_texts(tmp_path, ending):
-    rows = [('good, very good', 1), ('bad', 0), ('naïve 日', 0), ('more  of   it', 1)]
+    rows = [('good, very good', 1), ('bad', 0), ('naïve ж', 0), ('more  of   it', 1)]
     table(tmp_path/f'test.{ending}', *written(ending, rows, ['text', 'label']))
     table(tmp_path/f'train.{ending}', *written(ending, [(f'{text}, too', label) for text, label in rows], ['text', 'label']))
     train, validation, test = opened('sst2', tmp_path)
-    assert [record[1:] for record in test.records] == [('good, very good', '1'), ('bad', '0'), ('naïve 日', '0'), ('more of it', '1')]
+    assert [record[1:] for record in test.records] == [('good, very good', '1'), ('bad', '0'), ('naïve ж', '0'), ('more of it', '1')]
     assert len(train) == 3 and len(validation) == 1 and train.vocabulary == ['0', '1']
     assert train[0].frames.shape == (0, 3, 64, 64) and train.n_frames == 0
     assert TASKS['sst2'].clip(test[1]).inputs[-2:] == ['bad', '|']
@@ -413,6 +413,19 @@ def test_a_test_set_that_would_be_trained_on(tmp_path, name):
     for i in range(4): clip(tmp_path/f'clips/{"train" if i else name}/{i}.gif'), sequence(tmp_path/f'boxes/{"train" if i else name}/{i}', 25)
     for split in SPLITS: refused('colorization', tmp_path/'clips', f'{name}: would be trained on', 'name folders train and test', split=split)
     refused('lasot', tmp_path/'boxes', f'{name}: would be trained on')
+
+@pytest.mark.parametrize('text,label', [('a {}', 'good'), ('a', '{}')])
+def test_letters_that_no_font_has(tmp_path, text, label):
+    unicorn = '\U0001f984'
+    texts(tmp_path)
+    with open(tmp_path/'test.csv', 'a', encoding='utf-8') as file: file.write(f'{text},{label}\n'.format(unicorn))
+    for split in SPLITS: refused('sst2', tmp_path, f'no font here can draw {unicorn} (U+1F984)', split=split)
+
+def test_letters_of_a_question(tmp_path):
+    for name, colour in COLOURS.items(): picture(tmp_path/f'{name}.png', colour)
+    table(tmp_path/'train.csv', 'file,question,answer', 'red.png,what?,a', 'green.png,what?,b')
+    table(tmp_path/'test.csv', 'file,question,answer', 'blue.png,\U0001f984?,a')
+    for split in SPLITS: refused('clevrer', tmp_path, "the text '\U0001f984?': no font here can draw", split=split)
 
 def test_two_tables(tmp_path):
     texts(tmp_path)
