@@ -6,7 +6,6 @@
 __all__ = ['OwnData', 'OwnSequences', 'own_data']
 
 # %% ../nbs/own_data.ipynb #0da70003
-import csv
 import hashlib
 import json
 import re
@@ -17,7 +16,7 @@ from .core import UserError, library, reading
 from .datasets import Dataset, held_out
 from .frames import SIZE, check_vocabulary, spectrogram_frame, text_frame, tokenize
 from .media import read_image, read_sound, video_frames
-from .tables import inside
+from .tables import inside, read_rows
 from .tasks.lasot import LaSOT
 from .tracks import TRACK_FILES, read_track
 
@@ -109,56 +108,6 @@ def _parts(
     _check_names(chosen, {} if free else others, tabled)
     return {name: path for path, name in sorted(chosen.items(), reverse=True)}  # train comes first
 
-
-# %% ../nbs/own_data.ipynb #0da70010
-_BYTES = 2**26 # of a table, at most
-
-def _fields(lines): # a csv.reader
-    "The rows of a table, blank lines left out"
-    try: yield from filter(None, lines)
-    except csv.Error as error: raise ValueError(f'line {lines.line_num}: {error}') from None
-
-def _csv_rows(
-    file,         # opened as text
-    delimiter:str # between two fields: a comma or a tab
-)->list: # dicts
-    "The rows of a table; quotes as in RFC 4180"
-    lines = csv.reader(file, delimiter=delimiter, strict=True, skipinitialspace=True)
-    fields = _fields(lines)
-    header = next(fields, [])
-    if len(set(header)) < len(header): raise ValueError(f'twice the same column: {", ".join(header):.80}')
-    rows = []
-    for row in fields:
-        if len(row) != len(header):
-            raise ValueError(f'line {lines.line_num} has {len(row)} fields instead of {len(header)}')
-        if '\t' in ''.join(row) and delimiter == '\t':  # more likely two fields after a stray quote
-            raise ValueError(f'line {lines.line_num} has a tab within quotes')
-        rows.append(dict(zip(header, row), line=lines.line_num))
-    return rows
-
-def _json_rows(file)->list: # dicts
-    "The objects of a file with one in each line"
-    rows = []
-    for line, text in enumerate(file, 1):
-        if not text.strip(): continue
-        try: row = json.loads(text)
-        except ValueError: raise ValueError(f'line {line} is no JSON') from None
-        if not isinstance(row, dict): raise ValueError(f'line {line} is no JSON object')
-        rows.append(dict(row, line=line))
-    return rows
-
-def _rows(
-    path:Path # a table
-)->list: # a dict for each row; under 'line' is its line in the file
-    "The rows of a csv, tsv or jsonl file"
-    delimiter = {'.csv': ',', '.tsv': '\t'}.get(path.suffix.lower())
-    with reading(path, 'a table in UTF-8'):
-        if not path.is_file(): raise ValueError('not a regular file')
-        if path.stat().st_size > _BYTES: raise ValueError(f'over {_BYTES:,} bytes')
-        with open(path, encoding='utf-8-sig', newline='') as file:
-            rows = _csv_rows(file, delimiter) if delimiter else _json_rows(file)
-    if rows: return rows
-    raise UserError(f'{path}: it has no rows; fill or remove it')
 
 # %% ../nbs/own_data.ipynb #0da70014
 _MEANT = dict(cifar10='file', audiomnist='file', tinyvirat='file', sst2='text', clevrer='question',
@@ -267,7 +216,7 @@ def _listed(
     task  # one of TASKS
 )->list: # (file or None, text, answer) of each example
     "The examples of a table"
-    rows = _rows(path)
+    rows = read_rows(path)
     *given, answers = _columns(path, rows[0], task)
     says = next((name for name in given if name != 'file'), '')
     label = _labels if task.output == 'words' else _words
