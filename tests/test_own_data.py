@@ -494,6 +494,28 @@ def test_from_a_folder_to_a_score(tmp_path):
     assert (found['source'], found['dataset'], found['n'], found['n_train']) == ('folder', 'own data (my_data)', 12, 11)
     assert 0 <= found['metrics']['accuracy'] <= 1
 
+def test_weights_of_a_folder(tmp_path, monkeypatch):
+    "Terms are the user's own; the folder is found again, and no sample is made in it"
+    hub = pytest.importorskip('everything_is_video.hub')
+    run, weights, own, moved = (tmp_path/name for name in ('run', 'weights', 'my_data', 'moved'))
+    test_from_a_folder_to_a_score(tmp_path)
+    before = sorted(own.rglob('*'))
+    def broken(*_): raise UserError('no card')
+    with monkeypatch.context() as patch:
+        patch.setattr(hub, 'model_card', broken)
+        with pytest.raises(UserError, match='no card'): hub.save_weights(run, weights)
+    assert not weights.exists()
+    hub.save_weights(run, weights)
+    assert sorted(path.name for path in weights.iterdir()) == ['README.md', 'config.json', 'model.safetensors']
+    assert "the user's own" in (weights/'README.md').read_text(encoding='utf-8')
+    for where in run, weights:
+        for data_dir in '', str(own): assert hub.load_task(where=where, data_dir=data_dir)[2].name == 'own data (my_data)'
+    assert hub.find_data(TASKS['cifar10'], ['folder'], str(own)).name == 'own data (my_data)'
+    assert sorted(own.rglob('*')) == before
+    own.rename(moved)
+    assert hub.load_task(where=weights, data_dir=str(moved))[2].name == 'own data (moved)'
+    assert hub.load_task(where=weights, data_dir=str(tmp_path/'data'))[2].name == 'CIFAR-10 sample (200 generated)'
+
 def test_a_run_belongs_to_one_folder(tmp_path):
     "Another folder has another run, and is refused to this one; pictures with labels are not mirrored"
     from everything_is_video.runs import opened_run, read_config
