@@ -6,7 +6,7 @@
 __all__ = ['OwnData', 'OwnSequences', 'own_data']
 
 # %% ../nbs/own_data.ipynb #0da70003
-import csv
+import hashlib
 import json
 import re
 from functools import lru_cache
@@ -16,7 +16,7 @@ from .core import UserError, library, reading
 from .datasets import Dataset, held_out
 from .frames import SIZE, check_vocabulary, spectrogram_frame, text_frame, tokenize
 from .media import read_image, read_sound, video_frames
-from .tables import inside, read_table
+from .tables import inside, read_rows
 from .tasks.lasot import LaSOT
 from .tracks import TRACK_FILES, read_track
 
@@ -65,6 +65,26 @@ def _files(folder)->list: # paths
 
 # %% ../nbs/own_data.ipynb #0da7000c
 _TABLES = '.csv', '.tsv', '.jsonl'
+_VALIDATION = 'val', 'valid', 'validation'
+
+def _check_names(
+    chosen:dict, # a table or a folder -> its name
+    others:dict, # of the other form, likewise
+    tables:bool  # whether the chosen ones are tables
+):
+    "Refuse what is neither training nor test, and a test set of the other form"
+    names = list(chosen.values())
+    for path, name in chosen.items():
+        if name not in ('train', 'test'):
+            advice = 'join it to one of them (validation is held out of train), or move it away'
+            raise UserError(f'{path}: neither train nor test; {advice}')
+        if names.count(name) > 1: raise UserError(f'{path}: there are two tables {name}; remove one of them')
+    for path, name in others.items():
+        beside = name.lower() == 'test' and 'test' not in names  # a table may name files in a folder test
+        if not tables: beside = name.lower() in ('test', *_VALIDATION)
+        if not beside: continue
+        form = 'table' if tables else 'folder'
+        raise UserError(f'{path}: train is a {form} and this is not; make both a {form}, or move it away')
 
 def _parts(
     root,      # the user's folder
@@ -72,80 +92,43 @@ def _parts(
 )->dict: # 'train', and 'test' where there is one -> a table or a folder
     "Where training and test are"
     there = _visible(root)
-    if free and not (root/'test').is_dir(): return {'train': root}
     tables = {path: path.stem for path in there if path.suffix.lower() in _TABLES}
     folders = {path: path.name for path in there if path.is_dir()}
-    chosen = tables if 'train' in tables.values() and not free else folders
-    names = list(chosen.values())
-    if 'train' not in names:
+    if free and 'test' not in folders.values():
+        for path, name in folders.items():
+            if name == 'train' or name.lower() not in ('train', 'test', *_VALIDATION): continue
+            advice = 'name folders train and test (validation is held out of train), or move it away'
+            raise UserError(f'{path}: would be trained on as any other folder; {advice}')
+        return {'train': root}
+    tabled = 'train' in tables.values() and not free
+    chosen, others = (tables, folders) if tabled else (folders, tables)
+    if 'train' not in chosen.values():
         missing = 'folder train' if free else 'folder train with a folder for each label and no train.csv'
         raise UserError(f'{root}: has no {missing}; put it there')
-    for path, name in chosen.items():
-        if name not in ('train', 'test'):
-            advice = 'join it to one of them (validation is held out of train), or move it away'
-            raise UserError(f'{path}: neither train nor test; {advice}')
-        if names.count(name) > 1: raise UserError(f'{path}: there are two tables {name}; remove one of them')
-    return dict(sorted(zip(names, chosen), reverse=True))  # train comes first
+    _check_names(chosen, {} if free else others, tabled)
+    return {name: path for path, name in sorted(chosen.items(), reverse=True)}  # train comes first
 
-# %% ../nbs/own_data.ipynb #0da70010
-_BYTES = 2**26 # of a table, at most
-
-def _csv_rows(file)->list: # dicts
-    "The rows of a table with commas; quotes as in RFC 4180"
-    lines = csv.reader(file, strict=True, skipinitialspace=True)
-    header = next(lines, [])
-    if len(set(header)) < len(header): raise ValueError(f'twice the same column: {", ".join(header):.80}')
-    rows = []
-    for row in lines:
-        if not row: continue  # a blank line
-        if len(row) != len(header):
-            raise ValueError(f'line {lines.line_num} has {len(row)} fields instead of {len(header)}')
-        rows.append(dict(zip(header, row), line=lines.line_num))
-    return rows
-
-def _json_rows(file)->list: # dicts
-    "The objects of a file with one in each line"
-    rows = []
-    for line, text in enumerate(file, 1):
-        if not text.strip(): continue
-        try: row = json.loads(text)
-        except ValueError: raise ValueError(f'line {line} is no JSON') from None
-        if not isinstance(row, dict): raise ValueError(f'line {line} is no JSON object')
-        rows.append(dict(row, line=line))
-    return rows
-
-def _rows(
-    path:Path # a table
-)->list: # a dict for each row; under 'line' is its line in the file
-    "The rows of a csv, tsv or jsonl file"
-    if path.suffix.lower() == '.tsv':
-        rows = read_table(path, [])
-        if rows: read_table(path, [name for name in rows[0] if name != 'line'])  # each column is there once
-    else:
-        read = _csv_rows if path.suffix.lower() == '.csv' else _json_rows
-        with reading(path, 'a table in UTF-8'):
-            if not path.is_file(): raise ValueError('not a regular file')
-            if path.stat().st_size > _BYTES: raise ValueError(f'over {_BYTES:,} bytes')
-            with open(path, encoding='utf-8-sig', newline='') as file: rows = read(file)
-    if rows: return rows
-    raise UserError(f'{path}: it has no rows; fill or remove it')
 
 # %% ../nbs/own_data.ipynb #0da70014
+_MEANT = dict(cifar10='file', audiomnist='file', tinyvirat='file', sst2='text', clevrer='question',
+              tgif_qa='question')
+
 def _columns(
-    path,        # a table
-    row:dict,    # its first row
-    several:bool # whether an answer is a list of labels
-)->tuple: # the column of the text, '' for none; the column of the answer
+    path,     # a table
+    row:dict, # its first row
+    task      # one of TASKS
+)->list: # the columns to read; the answer's is the last one
     "What a table's columns mean"
-    label = 'labels' if several else 'label'
+    label = 'labels' if task.output == 'words' else 'label'
     layouts = {'question': ['file', 'question', 'answer'], 'text': ['text', label], 'file': ['file', label]}
-    first = next((name for name in layouts if name in row), 'text')
-    for name in layouts[first]:
+    found = next((name for name in layouts if name in row), 'text')
+    columns = layouts[_MEANT.get(task.name, found)]
+    for name in columns:
         if name in row: continue
         there = ', '.join(name for name in row if name != 'line')
-        known = ' or '.join(','.join(names) for names in layouts.values())
-        raise UserError(f'{path}: no column {name!r}, it has {there:.80}; name its columns {known}')
-    return first if first != 'file' else '', layouts[first][-1]
+        advice = f'task {task.name} takes the columns {",".join(columns)}; rename yours'
+        raise UserError(f'{path}: no column {name!r}, it has {there:.80}; {advice}')
+    return columns
 
 def _words(
     value, # of a field
@@ -229,22 +212,24 @@ def _labelled(
 
 # %% ../nbs/own_data.ipynb #0da70025
 def _listed(
-    path,        # a table
-    several:bool # whether an answer is a list of labels
+    path, # a table
+    task  # one of TASKS
 )->list: # (file or None, text, answer) of each example
     "The examples of a table"
-    rows = _rows(path)
-    says, answers = _columns(path, rows[0], several)
-    label = _labels if several else _words
+    rows = read_rows(path)
+    *given, answers = _columns(path, rows[0], task)
+    says = next((name for name in given if name != 'file'), '')
+    label = _labels if task.output == 'words' else _words
     records = []
     for row in rows:
         where = f'{path}, line {row["line"]}'
-        file = inside(path.parent, _words(row['file'], 'file', where), where) if 'file' in row else None
+        file = inside(path.parent, _words(row.get('file'), 'file', where), where) if 'file' in given else None
         if file and not file.is_file():
             raise UserError(f'{where}: {file} is not there; add the file, or remove the row')
         text = ' '.join(_words(row.get(says), says, where).split()) if says else ''
         records.append((file, text, label(row.get(answers), answers, where)))
     return records
+
 
 # %% ../nbs/own_data.ipynb #0da70029
 def _check_files(
@@ -259,6 +244,50 @@ def _check_files(
         for file, text, _ in records:
             if file in seen: raise UserError(f'{file}: is listed twice; give it one row, with all its labels')
             if file and not text: seen.add(file)
+
+# %% ../nbs/own_data.ipynb #0da70041
+def _given(
+    record # (file or None, text, answer)
+): # a path or words
+    "What an example belongs to: its file, else its text as it is drawn"
+    file, text, _ = record
+    return file or ' '.join(tokenize(text))
+
+@lru_cache(None)
+def _content(path, size, changed)->str:
+    "What a file holds, as a checksum"
+    with reading(path, 'a file'), open(path, 'rb') as file:
+        return hashlib.file_digest(file, 'sha256').hexdigest()
+
+def _contents(
+    files, # paths
+    sizes  # in bytes; files of other sizes are not read
+)->dict: # file -> its content, as a checksum
+    "What files hold"
+    stats = {file: file.stat() for file in files if file.is_file()}
+    return {file: _content(file, stat.st_size, stat.st_mtime_ns)
+            for file, stat in stats.items() if stat.st_size in sizes}
+
+def _check_apart(
+    parts:dict # 'train', and 'test' where there is one -> examples
+):
+    "Refuse a test set whose examples are in the training set too"
+    train, test = (list(dict.fromkeys(map(_given, parts.get(part, [])))) for part in ('train', 'test'))
+    if not test: return
+    advice = 'take them out of one of the two'
+    if isinstance(test[0], str):
+        known = set(train)
+        both = [text for text in test if text in known]
+        fault = f'{len(both):,} texts of the test are in train too'
+        if both: raise UserError(f'{fault}, the first is {both[0]!r:.80}; {advice}')
+        return
+    sizes = {file.stat().st_size for file in train} & {file.stat().st_size for file in test}
+    known = {content: file for file, content in _contents(train, sizes).items()}
+    both = [(file, known[content]) for file, content in _contents(test, sizes).items() if content in known]
+    if not both: return
+    fault = f'the same content as {both[0][1]}, one of {len(both):,} such files of the test'
+    raise UserError(f'{both[0][0]}: {fault}; {advice}')
+
 
 # %% ../nbs/own_data.ipynb #0da7002c
 def _labels_of(records, several):
@@ -287,6 +316,25 @@ def _untaught(
     "The labels of the test set that no training example has"
     return sorted(_labels_of(parts.get('test', []), several) - _labels_of(parts['train'], several))
 
+# %% ../nbs/own_data.ipynb #0da70045
+_LONG = 100 # letters: a word of fewer fits a frame
+
+def _check_letters(
+    texts:list, # of the training and the test set
+    room:int,   # how many words of a text are drawn
+    where       # what an error names
+):
+    "Refuse letters that no font has, and words too long for a frame"
+    tried = set()
+    for text in texts:
+        for word in tokenize(text)[:room]:
+            if len(word) <= _LONG and word.isascii(): continue
+            new = ({*word} if len(word) <= _LONG else {word}) - tried
+            tried |= new
+            try: list(map(text_frame, new))
+            except UserError as error: raise UserError(f'{where}, the text {text!r:.60}: {error}') from None
+
+
 # %% ../nbs/own_data.ipynb #0da7002f
 _say = lru_cache(None)(print) # each line once in a process
 
@@ -300,7 +348,7 @@ class OwnData(Dataset):
         several = task.output == 'words'
         parts = {}
         for part, place in _parts(self.root, task.output == 'video').items():
-            if place.is_file(): parts[part] = _listed(place, several)
+            if place.is_file(): parts[part] = _listed(place, task)
             elif task.output == 'video': parts[part] = [(path, '', None) for path in _files(place)]
             else: parts[part] = _labelled(place, several)
         everything = sum(parts.values(), [])
@@ -309,11 +357,12 @@ class OwnData(Dataset):
         self.fill(self.root, everything)
         self._set_frames(everything, task)
         if task.output != 'video': self.vocabulary = _vocabulary(everything, several, self.root)
+        _check_apart(parts)
         if self.vocabulary and split == 'train':
             _try_labels(self.name, tuple(self.vocabulary), several)
             for label in _untaught(parts, several)[:5]:
                 _say(f'{self.name}: label {label!r} is in the test set alone, so no model can learn it')
-        self.records = _divided(parts['train'], parts.get('test'), split, lambda r: r[0] or r[1], self.root)
+        self.records = _divided(parts['train'], parts.get('test'), split, _given, self.root)
 
     def _set_frames(self, records, task):
         "What the examples are made of, and how many frames of it"
@@ -325,6 +374,7 @@ class OwnData(Dataset):
         frames = {'text': 0, 'video': 4 if texts else task.n_input - 1}  # section 3.1: with a question four
         self.n_frames = frames.get(self.kind, 1)
         room = max(task.n_input - 1 - self.n_frames, 0)
+        _check_letters(texts, room, self.root)
         long = [text for text in texts if len(tokenize(text)) > room]
         advice = f'task {task.name} has {room} frames for them, the rest is left out'
         if long: _say(f'{self.name}: {len(long):,} of {len(texts):,} texts are too long; {advice}')

@@ -64,7 +64,7 @@ def table(path, *rows):
 def pictures(root, n=4, parts=('train', 'test')):
     for part in parts:
         for name, colour in COLOURS.items():
-            for i in range(n): picture(root/part/name/f'{i}.png', colour)
+            for i in range(n): picture(root/part/name/f'{i}.png', colour, (50, 40 + len(part)))  # no copies
 
 def texts(root, n=6):
     for part in 'train', 'test': table(root/f'{part}.csv', 'text,label', *[f'{part} {i},{"good" if i % 2 else "bad"}' for i in range(n)])
@@ -119,7 +119,7 @@ def test_sounds(tmp_path, ending):
 @pytest.mark.parametrize('ending', ['mp4', 'webm', 'mkv', 'mov', 'gif', 'avi'])
 def test_videos(tmp_path, ending):
     for i in range(4): path = clip(tmp_path/f'train/{"ab"[i % 2]}/{i}.{ending}')
-    clip(tmp_path/f'test/b/x.{ending}')
+    clip(tmp_path/f'test/b/x.{ending}', 11)
     train, validation, test = opened('tinyvirat', tmp_path)
     assert [len(train), len(validation), len(test)] == [3, 1, 1]
     assert test[0].answer == ['b'] and np.array_equal(test[0].frames, video_frames(tmp_path/f'test/b/x.{ending}', 10))
@@ -148,19 +148,31 @@ def written(ending, rows, columns):
 
 @pytest.mark.parametrize('ending', ['csv', 'tsv', 'jsonl'])
 def test_texts(tmp_path, ending):
-    rows = [('good, very good', 1), ('bad', 0), ('naïve 日', 0), ('more  of   it', 1)]
-    for part in 'train', 'test': table(tmp_path/f'{part}.{ending}', *written(ending, rows, ['text', 'label']))
+    rows = [('good, very good', 1), ('bad', 0), ('naïve ж', 0), ('more  of   it', 1)]
+    table(tmp_path/f'test.{ending}', *written(ending, rows, ['text', 'label']))
+    table(tmp_path/f'train.{ending}', *written(ending, [(f'{text}, too', label) for text, label in rows], ['text', 'label']))
     train, validation, test = opened('sst2', tmp_path)
-    assert [record[1:] for record in test.records] == [('good, very good', '1'), ('bad', '0'), ('naïve 日', '0'), ('more of it', '1')]
+    assert [record[1:] for record in test.records] == [('good, very good', '1'), ('bad', '0'), ('naïve ж', '0'), ('more of it', '1')]
     assert len(train) == 3 and len(validation) == 1 and train.vocabulary == ['0', '1']
     assert train[0].frames.shape == (0, 3, 64, 64) and train.n_frames == 0
     assert TASKS['sst2'].clip(test[1]).inputs[-2:] == ['bad', '|']
 
 def test_a_table_as_excel_writes_it(tmp_path):
     content = '\ufefftext,label\r\n"she said ""no"", twice",bad\r\n\r\n"two\r\nlines",good\r\n'
-    for part in 'train', 'test': (tmp_path/f'{part}.csv').write_bytes(content.encode())
+    (tmp_path/'train.csv').write_bytes(content.replace('e', 'o').replace('toxt,labol', 'text,label').encode())
+    (tmp_path/'test.csv').write_bytes(content.encode())
     test = own_data(TASKS['sst2'], tmp_path, 'test')
     assert [record[1:] for record in test.records] == [('she said "no", twice', 'bad'), ('two lines', 'good')]
+
+def test_tab_delimited_text_of_a_spreadsheet(tmp_path):
+    content = 'text\tlabel\r\n"she said ""no"", twice"\tbad\r\nsay "no" , café\tbad\r\n"two\r\nlines"\tgood\r\n'
+    (tmp_path/'test.tsv').write_bytes(content.encode())
+    table(tmp_path/'train.tsv', 'text\tlabel', 'a\tbad', 'b\tgood')
+    test = own_data(TASKS['sst2'], tmp_path, 'test')
+    assert [record[1:] for record in test.records] == [('she said "no", twice', 'bad'), ('say "no" , café', 'bad'), ('two lines', 'good')]
+    for content, words in {'"Best" film\tbad': "line 2: ' ' expected after", '"Best film\tbad\nworst" film\tbad': 'line 3: ', '"a\tbad\nb"\tgood': 'line 3 has a tab within quotes'}.items():
+        table(tmp_path/'test.tsv', 'text\tlabel', content)
+        refused('sst2', tmp_path, 'test.tsv: not a table', words)
 
 @pytest.mark.parametrize('task', ['clevrer', 'tgif_qa'])
 @pytest.mark.parametrize('ending', ['csv', 'tsv', 'jsonl'])
@@ -205,7 +217,7 @@ def test_tracking(tmp_path, layout):
 @pytest.mark.parametrize('layout', ['flat', 'deep', 'train and test'])
 def test_colorization(tmp_path, layout):
     names = {'flat': '{}', 'deep': 'a/b{}/{}', 'train and test': '{part}/more/{}'}[layout]
-    for i in range(5): clip(tmp_path/f'{names.format(i, i, part="test" if i == 4 else "train")}.gif')
+    for i in range(5): clip(tmp_path/f'{names.format(i, i, part="test" if i == 4 else "train")}.gif', 12 + i)
     sets = opened('colorization', tmp_path)
     assert len(apart(sets)) == 5 and [len(data) for data in sets] == [3, 1, 1]
     assert sets[0].vocabulary is None
@@ -226,6 +238,17 @@ def test_without_a_test_set(tmp_path):
 def test_equal_texts_stay_in_one_part(tmp_path):
     table(tmp_path/'train.csv', 'text,label', *[f'text {i % 20},{"ab"[i % 2]}' for i in range(60)])
     assert len(apart(opened('sst2', tmp_path))) == 20
+
+@pytest.mark.parametrize('again', ['train 1,good', 'train 1,bad', 'train  1 ,good'])
+def test_equal_texts_in_both_parts(tmp_path, again):
+    texts(tmp_path)
+    with open(tmp_path/'test.csv', 'a') as file: file.write(f'{again}\ntrain 3,good\n')
+    for split in SPLITS: refused('sst2', tmp_path, "2 texts of the test are in train too, the first is 'train 1'; take them out of one", split=split)
+
+def test_copies_in_both_parts(tmp_path):
+    pictures(tmp_path)
+    (tmp_path/'test/blue/copy.png').write_bytes((tmp_path/'train/red/2.png').read_bytes())
+    for split in SPLITS: refused('cifar10', tmp_path, 'test/blue/copy.png: the same content as', 'one of 1 such files', split=split)
 
 def test_labels_of_the_test_set_count(tmp_path):
     texts(tmp_path)
@@ -249,8 +272,9 @@ def test_labels_that_draw_alike(tmp_path):
 
 @pytest.mark.parametrize('task', ['sst2', 'tinyvirat'])
 def test_labels_that_ocr_confuses(tmp_path, capsys, task):
-    column = 'labels' if task == 'tinyvirat' else 'label'
-    table(tmp_path/'train.csv', f'text,{column}', *[f'{i},{label}' for i, label in enumerate(['O', '0', 'horse']*4)])
+    for i in range(12): clip(tmp_path/f'{i}.gif')
+    columns = 'file,labels' if task == 'tinyvirat' else 'text,label'
+    table(tmp_path/'train.csv', columns, *[f'{i}.gif,{label}' for i, label in enumerate(['O', '0', 'horse']*4)])
     for _ in range(2): opened(task, tmp_path)
     out = capsys.readouterr().out
     assert out.count('\n') == 1 and 'OCR reads 1 of 3 labels wrongly' in out and 'horse' not in out and 'rename' in out
@@ -327,17 +351,16 @@ def test_pictures_and_clips_together(tmp_path):
     clip(tmp_path/'b.gif')
     table(tmp_path/'train.csv', 'file,question,answer', 'a.png,what?,one', 'b.gif,what?,two')
     refused('clevrer', tmp_path, 'holds pictures and videos; keep one kind in a folder')
-    table(tmp_path/'train.jsonl', '{"file": "a.png", "text": "x", "label": "a"}', '{"text": "y", "label": "b"}')
+    table(tmp_path/'train.jsonl', '{"file": "a.png", "question": "x", "answer": "a"}', '{"question": "y", "answer": "b"}')
     (tmp_path/'train.csv').unlink()
-    refused('clevrer', tmp_path, 'holds pictures and texts')
+    refused('clevrer', tmp_path, 'train.jsonl, line 2: None is no file')
 
 WRONG = {
     '': 'it has no rows', 'text,label': 'it has no rows', 'text,label\na,': "line 2: '' is no label", 'text,label\n,a': "line 2: '' is no text",
-    'sentence,label\na,b': "no column 'text', it has sentence, label", 'text,labels\na,b': "no column 'label', it has text, labels",
+    'sentence,label\na,b': "no column 'text', it has sentence, label", 'text,labels\na,b': "no column 'label', it has text, labels; task sst2 takes the columns text,label; rename yours",
     'text;label\na;b': "no column 'text', it has text;label", 'text,label\na': 'line 2 has 1 fields instead of 2',
     'text,label\na,b,c': 'line 2 has 3 fields', 'text,text\na,b': 'twice the same column', 'text,label\n"a"b,c': 'expected after', 'text,label\n"a,b': 'unexpected end of data',
-    'question,answer\na,b': "no column 'file', it has question, answer", 'file,label\nno.png,a': 'line 2: ', 'file,label\n../x.png,a': 'does not name a file',
-    'file,label\n/etc/passwd,a': 'does not name a file', 'text,label\na\x01,b\nc,d': 'is not a line of text without control characters', 'text,label\na,b\nc,b': "all examples are 'b'"}
+    'file,question,answer\na,b,c': "no column 'text', it has file, question, answer", 'file,label\nno.png,a': "no column 'text'", 'text,label\na\x01,b\nc,d': 'is not a line of text without control characters', 'text,label\na,b\nc,b': "all examples are 'b'"}
 
 @pytest.mark.parametrize('part', ['train', 'test'])
 @pytest.mark.parametrize('content', WRONG, ids=repr)
@@ -347,12 +370,62 @@ def test_tables_with_faults(tmp_path, part, content):
     else: (tmp_path/f'{part}.csv').write_text(content)
     for split in SPLITS: refused('sst2', tmp_path, WRONG[content], split=split)
 
+@pytest.mark.parametrize('name,words', {'no.png': 'train.csv, line 2: ', '../x.png': 'does not name a file', '/etc/passwd': 'does not name a file'}.items())
+def test_a_table_names_no_file(tmp_path, name, words):
+    table(tmp_path/'train.csv', 'file,label', f'{name},a')
+    refused('cifar10', tmp_path, words)
+
+def test_the_task_says_which_columns_are_meant(tmp_path):
+    for i in range(6): clip(tmp_path/f'{i}.gif'), picture(tmp_path/f'{i}.png')
+    rows = {ending: [f'{i}.{ending},{"ab"[i % 2]},{"cd"[i % 2]},text {i},what?,{"ef"[i % 2]}' for i in range(6)] for ending in ('gif', 'png')}
+    found = {}
+    for task, ending in dict(tinyvirat='gif', cifar10='png', sst2='png', clevrer='png', tgif_qa='gif').items():
+        table(tmp_path/'train.csv', 'file,label,labels,text,question,answer', *rows[ending])
+        data = opened(task, tmp_path)[0]
+        file, text, answer = data.records[0]
+        found[task] = file and file.suffix, text.split()[:1], data.vocabulary, data.n_frames
+    assert found == {'tinyvirat': ('.gif', [], ['c', 'd'], 10), 'cifar10': ('.png', [], ['a', 'b'], 1), 'sst2': (None, ['text'], ['a', 'b'], 0),
+                     'clevrer': ('.png', ['what?'], ['e', 'f'], 1), 'tgif_qa': ('.gif', ['what?'], ['e', 'f'], 4)}
+
 @pytest.mark.parametrize('content,words', {b'text,label\n\xff\xfe,a\n': 'not a table in UTF-8', b'[1]\n': 'line 1 is no JSON object', b'{"text": "a"}\n': "no column 'label'",
     b'{"text": "a", "label": ["a", "b"]}\n': 'is no label', b'{"text": "a", "label": null}\n': 'None is no label', b'{"text": "a", "label": "b"}\n{"text": "a"}\n': 'line 2: None is no label',
     b'{"text": "a"\n': 'line 1 is no JSON', b'['*100_000: 'not a table'}.items(), ids=lambda x: repr(x)[:40])
 def test_json_with_faults(tmp_path, content, words):
     (tmp_path/'train.jsonl').write_bytes(content)
     refused('sst2', tmp_path, 'train.jsonl', words)
+
+def test_a_test_set_of_the_other_form(tmp_path):
+    pictures(tmp_path)
+    names = [f'{part}/{label}/{i}.png' for part in ('train', 'test') for label in COLOURS for i in range(4)]
+    rows = {part: [f'{name},{name.split("/")[1]}' for name in names if name.startswith(part)] for part in ('train', 'test')}
+    table(tmp_path/'test.csv', 'file,label', *rows['test'])
+    for split in SPLITS: refused('cifar10', tmp_path, 'test.csv: train is a folder and this is not; make both a folder', split=split)
+    table(tmp_path/'train.csv', 'file,label', *rows['train'])
+    assert [len(data) for data in opened('cifar10', tmp_path)] == [11, 1, 12]  # the tables name files in both folders
+    (tmp_path/'test.csv').unlink()
+    for name in 'test', 'Test':
+        (tmp_path/'test').rename(tmp_path/name)
+        for split in SPLITS: refused('cifar10', tmp_path, f'{name}: train is a table and this is not; make both a table', split=split)
+        (tmp_path/name).rename(tmp_path/'test')
+
+@pytest.mark.parametrize('name', ['Test', 'TEST', 'val', 'Val', 'validation', 'valid'])
+def test_a_test_set_that_would_be_trained_on(tmp_path, name):
+    for i in range(4): clip(tmp_path/f'clips/{"train" if i else name}/{i}.gif'), sequence(tmp_path/f'boxes/{"train" if i else name}/{i}', 25)
+    for split in SPLITS: refused('colorization', tmp_path/'clips', f'{name}: would be trained on', 'name folders train and test', split=split)
+    refused('lasot', tmp_path/'boxes', f'{name}: would be trained on')
+
+@pytest.mark.parametrize('text,label', [('a {}', 'good'), ('a', '{}')])
+def test_letters_that_no_font_has(tmp_path, text, label):
+    unicorn = '\U0001f984'
+    texts(tmp_path)
+    with open(tmp_path/'test.csv', 'a', encoding='utf-8') as file: file.write(f'{text},{label}\n'.format(unicorn))
+    for split in SPLITS: refused('sst2', tmp_path, f'no font here can draw {unicorn} (U+1F984)', split=split)
+
+def test_letters_of_a_question(tmp_path):
+    for name, colour in COLOURS.items(): picture(tmp_path/f'{name}.png', colour)
+    table(tmp_path/'train.csv', 'file,question,answer', 'red.png,what?,a', 'green.png,what?,b')
+    table(tmp_path/'test.csv', 'file,question,answer', 'blue.png,\U0001f984?,a')
+    for split in SPLITS: refused('clevrer', tmp_path, "the text '\U0001f984?': no font here can draw", split=split)
 
 def test_two_tables(tmp_path):
     texts(tmp_path)
@@ -420,6 +493,28 @@ def test_from_a_folder_to_a_score(tmp_path):
     found = score(predict(config))
     assert (found['source'], found['dataset'], found['n'], found['n_train']) == ('folder', 'own data (my_data)', 12, 11)
     assert 0 <= found['metrics']['accuracy'] <= 1
+
+def test_weights_of_a_folder(tmp_path, monkeypatch):
+    "Terms are the user's own; the folder is found again, and no sample is made in it"
+    hub = pytest.importorskip('everything_is_video.hub')
+    run, weights, own, moved = (tmp_path/name for name in ('run', 'weights', 'my_data', 'moved'))
+    test_from_a_folder_to_a_score(tmp_path)
+    before = sorted(own.rglob('*'))
+    def broken(*_): raise UserError('no card')
+    with monkeypatch.context() as patch:
+        patch.setattr(hub, 'model_card', broken)
+        with pytest.raises(UserError, match='no card'): hub.save_weights(run, weights)
+    assert not weights.exists()
+    hub.save_weights(run, weights)
+    assert sorted(path.name for path in weights.iterdir()) == ['README.md', 'config.json', 'model.safetensors']
+    assert "the user's own" in (weights/'README.md').read_text(encoding='utf-8')
+    for where in run, weights:
+        for data_dir in '', str(own): assert hub.load_task(where=where, data_dir=data_dir)[2].name == 'own data (my_data)'
+    assert hub.find_data(TASKS['cifar10'], ['folder'], str(own)).name == 'own data (my_data)'
+    assert sorted(own.rglob('*')) == before
+    own.rename(moved)
+    assert hub.load_task(where=weights, data_dir=str(moved))[2].name == 'own data (moved)'
+    assert hub.load_task(where=weights, data_dir=str(tmp_path/'data'))[2].name == 'CIFAR-10 sample (200 generated)'
 
 def test_a_run_belongs_to_one_folder(tmp_path):
     "Another folder has another run, and is refused to this one; pictures with labels are not mirrored"
