@@ -110,7 +110,7 @@ class Config(Settings):
     def recipe(self): # the preset's, with this run's budget and the sizes of its task, or of all its tasks
         preset = PRESETS[self.preset]
         tasks = [with_shots(task, self.shots) for task, _ in self.parts.values()]
-        preset = replace(preset, augment=preset.augment*all(task.augmented for task in tasks))
+        preset = replace(preset, augment=min(preset.augment, *(task.augmented for task in tasks)))
         return fit_to_tasks(preset, tasks, self.batch_size, self.minutes)
 
     def check(self):
