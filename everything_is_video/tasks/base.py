@@ -29,7 +29,7 @@ class Task:
     output:str = 'word'   # how targets are read: 'word', 'words' (comma-separated), 'boxes' or 'video'
     sources:dict          # source -> the class that reads it; 'official' is the paper's dataset
     sample:tuple = None   # name and usual size of the generated sample, read as the official dataset
-    augmented:int = 0     # the pass from which on a recipe that augments does so here; 0: none was seen to help
+    augmented:int = 0     # a recipe that augments does so here from this pass on; 0: never, it did not help
     shift:int = 8         # augmentation moves pictures by at most so many pixels
     mirror:bool = False   # and mirrors half of them; only where no answer depends on left and right
     sound:bool = False    # pictures are spectrograms: they move in time alone
