@@ -68,12 +68,14 @@ def training_loss(
     progress:float        # part of the budget spent, 0 to 1
 )->torch.Tensor:
     "The recipe's loss at a point of the training"
-    if progress >= recipe.bce_fraction: return 1 - (ms_ssim(predictions, targets)**recipe.ssim_power).mean()
+    late = progress >= recipe.bce_fraction
+    similar = 1 - (ms_ssim(predictions, targets)**recipe.ssim_power).mean() if late else 0.
+    if late and not recipe.lines: return similar
     x = predictions.float()
     # a NaN is to make the loss NaN, not to raise an error on the device
     loss = F.binary_cross_entropy(x.nan_to_num(.5), targets, reduction='none')
     if recipe.lines: loss = loss*(1 + recipe.lines*near_lines(targets))
-    return loss.mean() + 0*x.sum()
+    return similar + loss.mean() + 0*x.sum()
 
 # %% ../nbs/06_recipe.ipynb #3c32ea79
 _SMALL = ModelConfig(K=128, heads=4, global_blocks=2)  # for minutes on a CPU
