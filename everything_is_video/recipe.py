@@ -58,16 +58,15 @@ def near_lines(
     frames # (B, n, 3, 64, 64) in [0, 1]
 )->torch.Tensor: # (B, n, 1, 64, 64), 1 on a box's lines and next to them, else 0
     "Where boxes are drawn: in pure red"
-    red = frames.new_tensor([1, 0, 0]).view(3, 1, 1)
-    lines = (frames == red).all(2).float()
-    return F.max_pool2d(lines, 3, 1, 1).unsqueeze(2)
+    lines = (frames[:, :, 0] == 1) & (frames[:, :, 1:] == 0).all(2)
+    return F.max_pool2d(lines.float(), 3, 1, 1).unsqueeze(2)
 
 def training_loss(
     predictions, targets, # (B, n, 3, 64, 64) in [0, 1]
     recipe:Recipe,
     progress:float        # part of the budget spent, 0 to 1
 )->torch.Tensor:
-    "The recipe's loss at a point of the training"
+    "The recipe's loss at a point of the training; where boxes are drawn the cross-entropy stays to the end"
     late = progress >= recipe.bce_fraction
     similar = 1 - (ms_ssim(predictions, targets)**recipe.ssim_power).mean() if late else 0.
     if late and not recipe.lines: return similar
