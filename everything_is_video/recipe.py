@@ -67,14 +67,13 @@ def training_loss(
     progress:float        # part of the budget spent, 0 to 1
 )->torch.Tensor:
     "The recipe's loss at a point of the training; where boxes are drawn the cross-entropy stays to the end"
-    late = progress >= recipe.bce_fraction
-    similar = 1 - (ms_ssim(predictions, targets)**recipe.ssim_power).mean() if late else 0.
-    if late and not recipe.lines: return similar
+    late = progress >= recipe.bce_fraction and not recipe.lines
+    if late: return 1 - (ms_ssim(predictions, targets)**recipe.ssim_power).mean()
     x = predictions.float()
     # a NaN is to make the loss NaN, not to raise an error on the device
     loss = F.binary_cross_entropy(x.nan_to_num(.5), targets, reduction='none')
     if recipe.lines: loss = loss*(1 + recipe.lines*near_lines(targets))
-    return similar + loss.mean() + 0*x.sum()
+    return loss.mean() + 0*x.sum()
 
 # %% ../nbs/06_recipe.ipynb #3c32ea79
 _SMALL = ModelConfig(K=128, heads=4, global_blocks=2)  # for minutes on a CPU
