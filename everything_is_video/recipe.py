@@ -66,9 +66,8 @@ def training_loss(
     recipe:Recipe,
     progress:float        # part of the budget spent, 0 to 1
 )->torch.Tensor:
-    "The recipe's loss at a point of the training; where boxes are drawn the cross-entropy stays to the end"
-    late = progress >= recipe.bce_fraction and not recipe.lines
-    if late: return 1 - (ms_ssim(predictions, targets)**recipe.ssim_power).mean()
+    "The recipe's loss at a point of the training"
+    if progress >= recipe.bce_fraction: return 1 - (ms_ssim(predictions, targets)**recipe.ssim_power).mean()
     x = predictions.float()
     # a NaN is to make the loss NaN, not to raise an error on the device
     loss = F.binary_cross_entropy(x.nan_to_num(.5), targets, reduction='none')
@@ -123,8 +122,9 @@ def fit_to_task(
     filled = room and min(256, 2**(room.bit_length() - 1))
     given = [size for size in (recipe.batch_size, filled) if size]
     batch_size = batch_size or min(given, default=task.batch_size)
-    boxes = {name: getattr(recipe, name)*(task.output == 'boxes') for name in ('lines', 'fed_back')}
-    return replace(recipe, model=model, batch_size=batch_size, minutes=minutes or recipe.minutes, **boxes)
+    if task.output != 'boxes': recipe = replace(recipe, lines=0., fed_back=0.)
+    if recipe.lines: recipe = replace(recipe, bce_fraction=1.)  # MS-SSIM lets a box fade
+    return replace(recipe, model=model, batch_size=batch_size, minutes=minutes or recipe.minutes)
 
 # %% ../nbs/06_recipe.ipynb #5844bb65
 def fit_to_tasks(

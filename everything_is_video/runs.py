@@ -362,7 +362,7 @@ def _loss_parts(saved, rows):
     recipe = saved.get('recipe') or {}
     total = float(rows[-1]['step'])
     fraction = recipe.get('bce_fraction', 0)
-    if not fraction: return {'loss': range(len(rows))}
+    if fraction in (0, 1): return {'loss': range(len(rows))}
     seconds = float(rows[-1]['seconds'])
     spent = [float(r['step'])/total if saved.get('steps') else float(r['seconds'])/seconds for r in rows]
     begun = [0, *spent[:-1]]  # a row is the mean since the row before; one with both losses in it is left out

@@ -134,7 +134,7 @@ class Trainer:
         frames = self.batch(step)
         set_rate(self.optimizers, learning_rate(self.recipe, step, self.progress))
         number = self.parts.index(self.turn(step)[0])
-        late = self.progress >= self.recipe.bce_fraction
+        late = self.progress >= self.parts[number].recipe.bce_fraction
         self.unread.append(self.update(frames, (number, late)))
         self.taken.append(number)
         self.state['step'] += 1
