@@ -122,6 +122,7 @@ class Cached:
         self.index = np.arange(len(dataset))    # which examples there are
         self.skipped = []                       # what was wrong with the others
         if skip_bad: self._skip()
+        self.groups = dataset.groups and [dataset.groups[i] for i in self.index]
 
     def _stamp(self, i):
         "The stamp of an example's files, looked at once"

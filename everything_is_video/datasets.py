@@ -49,6 +49,8 @@ class Dataset:
     folder = ''        # its place in the data folder
     vocabulary = None  # every possible answer
     n_frames = 1       # frames in every example
+    cached = True      # whether frames are worth keeping once they are read
+    groups = None      # of each example, where some are parts of one whole: a name of that
     files = ()         # what all frames are read from, where an example has no file of its own
     official = ()      # what to fetch: (path in the data folder, address, checksum)
     size = 0           # MB of these files; 0: not known

@@ -84,6 +84,7 @@ def predict_clips(
             found['targets'].append(frames[clip.n_input:])
             if 'given' in found: found['given'].append(_before(task, frames)[-task.n_target:])
             about = dict(index=i, answer=example.answer, text=example.text)
+            if dataset.groups: about['group'] = dataset.groups[i]
             found['examples'].append(json.dumps(about, default=np.ndarray.tolist))
     return {name: np.stack(values) for name, values in found.items()}
 

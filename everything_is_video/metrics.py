@@ -43,7 +43,6 @@ def psnr(
     def decibel(p, t): return ratio(p, t, data_range=1., reduction='none', dim=(1, 2, 3)).clamp(max=100)
     return _per_clip(decibel, predictions, targets)
 
-# %% ../nbs/10_metrics.ipynb #51206f09
 def ssim(
     predictions:np.ndarray, # (N, t, 3, 64, 64) uint8
     targets:np.ndarray      # (N, t, 3, 64, 64) uint8
@@ -60,7 +59,7 @@ class Estimate:
     mean: float
     low: float
     high: float
-    n: int  # test clips
+    n: int  # test clips, or sequences
 
     def __repr__(self): return f'{self.mean:.4g} [{self.low:.4g}, {self.high:.4g}], n = {self.n}'
 
@@ -108,7 +107,6 @@ def _f1(
     weighted = (each*support).sum(0)/np.maximum(support.sum(0), 1)
     return {'micro': micro, 'macro': macro, 'weighted': weighted}
 
-# %% ../nbs/10_metrics.ipynb #b193b776
 def f1(
     predictions:list, # N lists of labels
     targets:list      # N lists of labels
@@ -325,11 +323,17 @@ def _next_word_scores(p):
     right = np.array(nearest).reshape(p.frames.shape[:2]) == p.answers
     return {'accuracy_nearest': bootstrap(right.mean(1))}
 
+def _by_sequence(p, values):
+    "Mean IoU (clips, frames) of each sequence, then of all sequences; of clips where none is named"
+    names = [example.get('group', i) for i, example in enumerate(p.examples)]
+    sequences = [values[[name == one for name in names]] for one in dict.fromkeys(names)]
+    estimate = bootstrap([np.nanmean(some) for some in sequences if not np.isnan(some).all()])
+    return {'iou': estimate} | ({'iou_sequences': estimate.n} if 'group' in p.examples[0] else {})
+
 def _box_scores(p):
-    "Mean IoU of each clip, and the number of frames without a box"
+    "Mean IoU by sequence, and the number of frames without a box"
     values, missing = box_ious(p.frames, np.array(p.answers))
-    values = values[~np.isnan(values).all(1)]
-    return {'iou': bootstrap(np.nanmean(values, 1)), 'iou_missing': missing}
+    return {**_by_sequence(p, values), 'iou_missing': missing}
 
 def colour_scores(
     clips:np.ndarray # (N, t, 3, 64, 64) uint8
@@ -338,7 +342,6 @@ def colour_scores(
     measures = cdc, colorfulness, colorfulness_lab
     return {measure.__name__: bootstrap([measure(clip) for clip in clips]) for measure in measures}
 
-# %% ../nbs/10_metrics.ipynb #d44d3b41
 def measure(
     p:Predictions
 )->dict: # name -> Estimate, or a plain number where there is nothing to average
@@ -371,17 +374,16 @@ def _trivial_next_word(p):
     "Every frame shows the most frequent word"
     word, = _most_frequent([[word] for words in p.answers for word in words])
     scores = _frame_scores(np.broadcast_to(text_frame(word), p.targets.shape).copy(), p.targets)
-    scores['accuracy_nearest'] = bootstrap((np.array(p.answers) == word).mean(1))
-    return f'most frequent word ({word})', scores
+    right = bootstrap((np.array(p.answers) == word).mean(1))
+    return f'most frequent word ({word})', {**scores, 'accuracy_nearest': right}
 
 def _trivial_boxes(p):
     "The first box on every frame; its IoU needs no frames"
     boxes = np.array(p.answers)
-    kept = np.broadcast_to(boxes[:, :1], boxes.shape)
-    values = np.full(boxes.shape[:2], np.nan)
+    kept, values = np.broadcast_to(boxes[:, :1], boxes.shape), np.full(boxes.shape[:2], np.nan)
     for i, t in np.argwhere((boxes >= 0).all(-1)):
         values[i, t] = iou(kept[i, t], boxes[i, t]) if kept[i, t, 0] >= 0 else 0
-    scores = {'iou': bootstrap(np.nanmean(values[~np.isnan(values).all(1)], 1))}
+    scores = _by_sequence(p, values)
     if p.given is not None and p.given.shape == p.targets.shape:
         drawn = [[draw_box(f, b) if b[0] >= 0 else f for f, b in zip(*clip)] for clip in zip(p.given, kept)]
         scores = {**_frame_scores(np.array(drawn), p.targets), **scores}

@@ -94,7 +94,7 @@ class Pictures:
         self.waiting = []
 
 # %% ../nbs/packs.ipynb #5e536b25
-_ABOUT = 'name', 'vocabulary', 'n_frames'  # of a split
+_ABOUT = 'name', 'vocabulary', 'n_frames', 'groups'  # of a split
 
 def _numbers(dataset, source, pictures):
     "The numbers of a source's frames, which go to the pictures"
@@ -167,7 +167,7 @@ class Packed(Dataset):
         key = f'{self.key} {split}'
         with reading(self.root, f'a pack of {key}'):
             listing = self.pack.listings[key]
-            for name in _ABOUT: setattr(self, name, listing[name])
+            for name in _ABOUT: setattr(self, name, listing.get(name))
             self.files = [self.root]
             self.records = [self._record(*example) for example in listing['examples']]
 

@@ -135,17 +135,24 @@ def _with(text, more):
     "A measure, and in brackets what belongs to it, as far as there is any"
     return f'{text} ({more[0]}{more[1]}{more[2]})'.strip() if more[1] else text
 
+def _about_boxes(run):
+    "What the mean of IoU is over, and how often there was no box"
+    if 'iou' not in run: return ''
+    over = f'over {_text(run, "iou_sequences", 0) or "clips, not"} sequences'
+    missing = _text(run, 'iou_missing', 0)
+    return over + f', {missing} frames without a box'*bool(missing)
+
 def row_cells(
     run:dict # as read_run or join_seeds gives it
 )->dict: # column of Table 2 -> text, '-' where the task has no such measure
     "A run's measures as mean ± half of the 95 % interval"
     f1s = {name: _text(run, f'f1_{name.strip("*")}', 1, 100) for name in ('weighted', 'micro', 'macro*')}
-    nearest, missing = _text(run, 'accuracy_nearest', 1, 100), _text(run, 'iou_missing', 0)
+    nearest = _text(run, 'accuracy_nearest', 1, 100)
     cells = {'PSNR': _text(run, 'psnr'),
              'SSIM': _text(run, 'ssim', 1, 100),
              'F1': ', '.join(f'{name} {text}' for name, text in f1s.items() if text),
              'Acc': _with(_text(run, 'accuracy', 1, 100), ('nearest ', nearest, '')),
-             'IoU': _with(_text(run, 'iou', 2), ('', missing, ' frames without a box')),
+             'IoU': _with(_text(run, 'iou', 2), ('', _about_boxes(run), '')),
              'CDC': _text(run, 'cdc', 4),
              'Colorfulness': _with(_text(run, 'colorfulness'), ('Lab ', _text(run, 'colorfulness_lab'), ''))}
     return {column: text or '-' for column, text in cells.items()}

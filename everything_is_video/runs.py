@@ -111,7 +111,7 @@ class Config(Settings):
     def recipe(self): # the preset's, with this run's budget and the sizes of its task, or of all its tasks
         preset = PRESETS[self.preset]
         tasks = [with_shots(task, self.shots) for task, _ in self.parts.values()]
-        preset = replace(preset, augment=preset.augment*all(task.augmented for task in tasks))
+        preset = replace(preset, augment=min(preset.augment, *(task.augmented for task in tasks)))
         return fit_to_tasks(preset, tasks, self.batch_size, self.minutes)
 
     def check(self):
@@ -363,7 +363,7 @@ def _loss_parts(saved, rows):
     recipe = saved.get('recipe') or {}
     total = float(rows[-1]['step'])
     fraction = recipe.get('bce_fraction', 0)
-    if not fraction: return {'loss': range(len(rows))}
+    if fraction in (0, 1): return {'loss': range(len(rows))}
     seconds = float(rows[-1]['seconds'])
     spent = [float(r['step'])/total if saved.get('steps') else float(r['seconds'])/seconds for r in rows]
     begun = [0, *spent[:-1]]  # a row is the mean since the row before; one with both losses in it is left out

@@ -22,7 +22,7 @@ from .loss import ssim
 from .mixture import Part, read_turns, turn, turns_of_100, turns_taken
 from .model import VideoModel
 from .progress import Progress
-from .recipe import Recipe, learning_rate, make_optimizers, set_rate, training_loss
+from .recipe import Recipe, feed_back, learning_rate, make_optimizers, set_rate, training_loss
 from .runs import Config, from_root, opened_run, provenance
 from .runs import read_checkpoint, restore, save_checkpoint
 from .weights import start_from
@@ -38,7 +38,8 @@ def update(
 )->torch.Tensor: # (2,) the loss and the norm of the gradient, still on the device
     "Predict the target frames, compare, update"
     for optimizer in optimizers: optimizer.zero_grad()
-    with autocast(frames.device, recipe.model.K): predictions = model(frames[:, :-1], n_target)
+    given = feed_back(model, frames[:, :-1], n_target, recipe)
+    with autocast(frames.device, recipe.model.K): predictions = model(given, n_target)
     loss = training_loss(predictions, frames[:, -n_target:], recipe, progress)
     loss.backward()
     norm = torch.nn.utils.clip_grad_norm_(model.parameters(), recipe.clip)
@@ -123,9 +124,8 @@ class Learner:
 
     def update_at(self, frames, key):
         "Train on the batch of a part, with the first or the second loss"
-        number, late = key
-        n_target = self.parts[number].task.n_target
-        return update(self.wrapped, self.optimizers, frames, n_target, self.recipe, float(late))
+        part, late = self.parts[key[0]], float(key[1])
+        return update(self.wrapped, self.optimizers, frames, part.task.n_target, part.recipe, late)
 
     def step(self):
         "One step"
@@ -134,7 +134,7 @@ class Learner:
         frames = self.batch(step)
         set_rate(self.optimizers, learning_rate(self.recipe, step, self.progress))
         number = self.parts.index(self.turn(step)[0])
-        late = self.progress >= self.recipe.bce_fraction
+        late = self.progress >= self.parts[number].recipe.bce_fraction
         self.unread.append(self.update(frames, (number, late)))
         self.taken.append(number)
         self.state['step'] += 1

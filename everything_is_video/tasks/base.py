@@ -29,7 +29,7 @@ class Task:
     output:str = 'word'   # how targets are read: 'word', 'words' (comma-separated), 'boxes' or 'video'
     sources:dict          # source -> the class that reads it; 'official' is the paper's dataset
     sample:tuple = None   # name and usual size of the generated sample, read as the official dataset
-    augmented:bool = False # whether a recipe that augments does so here: only where that was seen to help
+    augmented:int = 0     # a recipe that augments does so here from this pass on; 0: never, it did not help
     shift:int = 8         # augmentation moves pictures by at most so many pixels
     mirror:bool = False   # and mirrors half of them; only where no answer depends on left and right
     sound:bool = False    # pictures are spectrograms: they move in time alone
@@ -118,7 +118,7 @@ def open_dataset(
     "A split of a task's data, whose answers can be told apart when they are read from a frame"
     dataset = open_source(task, source, data_dir, split, download)
     if task.output in ('word', 'words'): _readable(tuple(dataset.vocabulary or ()))
-    return Cached(dataset, cache, skip_bad) if cache and dataset.n_frames else dataset
+    return Cached(dataset, cache, skip_bad) if cache and dataset.n_frames and dataset.cached else dataset
 
 # %% ../../nbs/03_tasks.ipynb #025551d1
 def table1()->list: # a dict for each row
