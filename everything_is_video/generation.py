@@ -16,7 +16,7 @@ from .folders import RunFolder, locked
 from .devices import pick_device
 from .frames import show
 from .model import KVCache, VideoModel
-from .runs import Config, load_model, read_checkpoint
+from .runs import Config, from_root, load_model, read_checkpoint
 from .shots import with_shots
 from .tasks import open_dataset
 
@@ -123,6 +123,12 @@ def save_predictions(
     except Exception as error: print(f'{run.samples}: not drawn ({error}); the predictions are kept')
 
 # %% ../nbs/09_generation.ipynb #6b108e07
+def _begun_with(start):
+    "What a run that began with other weights had before: their name and, where they are a run's, its time"
+    run = RunFolder(from_root(start))
+    rows, spent = run.read_log(), run.read_metrics().get('before_seconds', 0)
+    return {'begun_with': run.name} | ({'before_seconds': spent + float(rows[-1]['seconds'])} if rows else {})
+
 def _predict_part(config, name, model, state, render):
     "Predict the test set of a run's task"
     task, source = config.parts[name]
@@ -145,7 +151,7 @@ def _predict_part(config, name, model, state, render):
         about |= dict(model='one model', parts=len(config.parts), all_steps=state['step'],
                       n_train=about['n_train'][name])
     if config.shots: about['shots'] = config.shots
-    if config.start: about['begun_with'] = RunFolder(config.start).name
+    if config.start: about |= _begun_with(config.start)
     if len(state.get('starts', ())) > 1: about['starts'] = state['starts']
     save_predictions(folder, complete, task, test)
     write_json(folder.metrics, dict(

@@ -195,7 +195,9 @@ def _run_row(
     name = 'this project' if model == 'ours' else f'{model}, this project'
     learnt = f', {run["n_train"]:,.0f} training examples' if run.get('n_train', 0) > 0 else ''
     if run.get('shots', 0) > 0: learnt += f', {run["shots"]:.0f} examples before each question'
-    if isinstance(run.get('begun_with'), str): learnt += f', begun with the weights of {run["begun_with"]}'
+    if isinstance(run.get('begun_with'), str):
+        minutes = f' ({run["before_seconds"]/60:.0f} min)' if run.get('before_seconds', 0) > 0 else ''
+        learnt += f', begun with the weights of {run["begun_with"]}{minutes}'
     how = f'{run["preset"]}{learnt}, {_spent(run)}, {run["device"]}, {_seeds(run)}, n = {run["n"]:,.0f}'
     cells = {**row_cells(run), 'Trivial answer': _trivial_cell(run), 'Run': how}
     return {'Task': '', 'Dataset': run['dataset'], 'Model': name, **cells}
