@@ -137,7 +137,7 @@ def _with(text, more):
 
 def _about_boxes(run):
     "What the mean of IoU is over, and how often there was no box"
-    if 'iou' not in run: return ''
+    if not _text(run, 'iou', 2): return ''
     over = f'over {_text(run, "iou_sequences", 0) or "clips, not"} sequences'
     missing = _text(run, 'iou_missing', 0)
     return over + f', {missing} frames without a box'*bool(missing)
