@@ -113,14 +113,16 @@ def join_seeds(
     "One entry for runs that differ in their seed alone"
     if 'fault' in runs: runs = runs[runs.fault.isna()].drop(columns='fault')
     if runs.empty: return []
-    minutes = [round(seconds/60, 1 if seconds < 600 else None) for seconds in runs.train_seconds]
     same = ['task', 'model', 'dataset', 'preset', 'settings', 'device', 'n']
     entries = []
-    for _, group in runs.assign(minutes=minutes).groupby(same, dropna=False):
+    for _, group in runs.groupby(same, dropna=False):
+        seconds = group.train_seconds.mean()
+        minutes = round(seconds/60, 1 if seconds < 600 else None)
         seeds = sorted(int(seed) for seed in group.seed)
         lowest, highest = (end(numeric_only=True).to_dict() for end in (group.min, group.max))
         spread = {name: (lowest[name], highest[name]) for name in lowest}
-        entries.append({**group.iloc[0], **group.mean(numeric_only=True), 'seeds': seeds, 'spread': spread})
+        entries.append({**group.iloc[0], **group.mean(numeric_only=True), 'seeds': seeds,
+                        'spread': spread, 'minutes': minutes})
     return entries
 
 # %% ../nbs/11_results.ipynb #09d86c67
