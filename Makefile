@@ -22,8 +22,8 @@ setup: ## only set up: .venv and tesseract
 demo: setup ## train a small model on generated images, read its label frames by OCR, print its row
 	@rm -rf runs/demo && mkdir -p runs
 	@echo "make demo: $(STEPS) steps, about 4 minutes on two quiet cores and at most 30; then the test images are read"
-	@OMP_WAIT_POLICY=passive OMP_NUM_THREADS=$$($(BIN)/python .ci/threads) $(PAPERMILL) nbs/train.ipynb runs/demo.ipynb -p task cifar10 -p source sample-10000 \
-	  -p preset small -p batch_size 16 -p steps $(STEPS) -p minutes 30 -p data_dir data -p run_dir runs/demo
+	@OMP_WAIT_POLICY=passive OMP_NUM_THREADS=$$($(BIN)/python .ci/threads) $(PAPERMILL) nbs/train.ipynb runs/demo.ipynb \
+	  -p task cifar10 -p source sample-10000 -p preset small -p batch_size 16 -p steps $(STEPS) -p minutes 30 -p data_dir data -p run_dir runs/demo
 	@$(BIN)/python .ci/demo runs/demo $(STEPS)
 
 # From a copy, so that nothing that git knows changes; RUN= takes a run of yours in place of the package's weights.

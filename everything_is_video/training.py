@@ -22,7 +22,8 @@ from .loss import ssim
 from .mixture import Part, read_turns, turn, turns_of_100, turns_taken
 from .model import VideoModel
 from .progress import Progress
-from .recipe import Recipe, feed_back, learning_rate, make_optimizers, set_rate, training_loss
+from .recipe import (
+    Recipe, feed_back, learning_rate, make_optimizers, set_rate, training_loss)
 from .runs import Config, from_root, opened_run, provenance
 from .runs import read_checkpoint, restore, save_checkpoint
 from .weights import start_from
@@ -98,10 +99,9 @@ class Learner:
 
     def resume(self):
         "Continue where the run's checkpoint stopped"
-        run = self.config.run
         n_train = self.sizes if len(self.parts) > 1 else len(self.parts[0].data)
-        with rank_zero_first(): saved = read_checkpoint(run)
-        self.state = restore(saved, run, self.model, self.optimizers, n_train)
+        with rank_zero_first(): saved = read_checkpoint(self.config.run)
+        self.state = restore(saved, self.config.run, self.model, self.optimizers, n_train)
         start = provenance(f'{world_size()} × '*(world_size() > 1) + device_name(self.device))
         self.state['starts'].append(dict(step=self.state['step'], **start))
         self.state.update(n_train=n_train, **start)

@@ -17,7 +17,8 @@ from ..media import image_size, read_image
 from ..moving import MovingPictures
 from ..tables import inside
 from .base import Task
-from ..tracks import TRACK_FILES, image_names, read_text, read_track, sequence_images, window
+from ..tracks import (
+    TRACK_FILES, image_names, read_text, read_track, sequence_images, window)
 
 # %% ../../nbs/tasks/lasot.ipynb #d0e12a95
 class LaSOT(Dataset):
