@@ -37,7 +37,7 @@ app: setup ## try the model in a browser: type, draw, upload, speak (RUN=runs/NA
 # whole: those with a cell tagged `parameters`, which begin with nbdev's front matter `skip_exec: true`.
 test: setup ## nbdev_test over all notebooks, pytest, then a short papermill run of every task
 	OMP_NUM_THREADS=1 $(BIN)/nbdev_test --n_workers 2 --timing
-	OMP_NUM_THREADS=1 $(BIN)/pytest tests
+	OMP_NUM_THREADS=1 $(BIN)/pytest -n 2 --dist loadfile tests
 	@tmp=$$(mktemp -d) && trap 'rm -rf "$$tmp"' EXIT && set -e && \
 	for task in $$($(BIN)/python -c 'from everything_is_video.tasks import TASKS; print(*(n for n, t in TASKS.items() if t.sample and not t.unstructured))'); do \
 	  echo "papermill nbs/train.ipynb -p task $$task -p source sample-200 -p preset tiny -p steps 30"; \

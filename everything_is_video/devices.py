@@ -132,13 +132,14 @@ def process_group(
 
 # %% ../nbs/devices.ipynb #66d0a3ae
 def wrap_model(
-    model, # a VideoModel
+    model,        # a VideoModel
     device:torch.device,
-    cache  # a folder that keeps compiled code for the next start
+    cache,        # a folder that keeps compiled code for the next start
+    compiled=True # on CUDA its blocks
 ): # called like the model
     "The model for training: its gradients averaged over the processes, its blocks compiled on CUDA"
     cuda = device.type == 'cuda'
-    if cuda:
+    if cuda and compiled:
         os.environ.setdefault('TORCHINDUCTOR_CACHE_DIR', str(Path(cache).absolute()/'compiled'))
         torch._dynamo.config.suppress_errors = True  # a machine without a C compiler trains uncompiled
         for blocks in (*model.encoder, model.middle, *model.decoder):

@@ -108,6 +108,9 @@ class Config(Settings):
     def limit(self): # minutes
         return self.minutes or (math.inf if self.steps else PRESETS[self.preset].minutes)
     @property
+    def compiled(self): # on CUDA; it takes most of a minute for the shapes of each part
+        return self.limit >= 5*len(self.parts)
+    @property
     def recipe(self): # the preset's, with this run's budget and the sizes of its task, or of all its tasks
         preset = PRESETS[self.preset]
         tasks = [with_shots(task, self.shots) for task, _ in self.parts.values()]

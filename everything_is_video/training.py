@@ -90,7 +90,7 @@ class Learner:
         if config.start: start_from(self.model, from_root(config.start))
         self.model.checkpointing = config.checkpointing
         self.optimizers = make_optimizers(self.model, self.recipe)
-        self.wrapped = wrap_model(self.model, self.device, config.cache)
+        self.wrapped = wrap_model(self.model, self.device, config.cache, config.compiled)
         self.update = Captured(self.update_at)
         self.unread, self.losses, self.taken = [], [], []  # since the last look; since the last validation
         self.loss, self.rate, self.since = float('nan'), 0., time.monotonic()
