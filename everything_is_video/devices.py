@@ -165,7 +165,7 @@ class Captured:
 
     def __call__(self, x, key):
         if x.device.type != 'cuda' or world_size() > 1: return self.work(x, key)
-        if not self.calls[key]: self.graphs.clear()  # those of the loss before; the others come again
+        if not self.calls[key]: self._forget()  # those of the loss before; the others come again
         self.calls[key] += 1
         if self.calls[key] <= 3: return self._aside(x, key)
         if key not in self.graphs: self.graphs[key] = self._capture(x, key)
@@ -174,6 +174,11 @@ class Captured:
         given.copy_(x)
         graph.replay()
         return result.clone()
+
+    def _forget(self):
+        "Give up the graphs, and with the last of them the memory that they share"
+        self.graphs.clear()
+        self.pool = None
 
     def _aside(self, x, key):
         "As it is, on a stream of its own as a capture wants it"
@@ -194,6 +199,8 @@ class Captured:
             with torch.cuda.graph(graph, **how): result = self.work(given, key)
         except RuntimeError as error:
             print(f'steps are launched one by one: {str(error).splitlines()[0][:100]}')
+            random = torch.cuda.default_generators[x.device.index]  # it believes that the capture goes on
+            random.graphsafe_set_state(random.clone_state())
             return None
         return graph, given, result
 

@@ -34,7 +34,8 @@ def start_from(
     "Begin with the best weights of another run; of the positions in time, those that both have"
     path, weights = read_weights(folder)
     own = model.state_dict()
-    there, time = weights.pop('pos_time', own['pos_time'][:0]), own['pos_time']
+    time = own['pos_time'].cpu()
+    there = weights.pop('pos_time', time[:0])
     n = min(len(there), len(time))
     if there.shape[1:] == time.shape[1:]: weights['pos_time'] = torch.cat([there[:n], time[n:]])
     wrong = [name for name in own if name not in weights or weights[name].shape != own[name].shape]

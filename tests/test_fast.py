@@ -140,10 +140,34 @@ def test_two_shapes_captured():
     assert losses['captured'] == pytest.approx(losses['plain'], rel=.01)
 
 @gpu
+def test_what_cannot_be_captured():
+    "A step that asks the device for a number: it is launched as it is, dropout too, and another key is captured"
+    drop = torch.nn.Dropout(.5)
+    def work(x, key):
+        y = drop(x)
+        if key == 'asks': y.sum().item()
+        return y.sum()
+    step = Captured(work)
+    x = torch.ones(1000, device='cuda')
+    for key in 'asks', 'does not', 'asks': sums = [step(x, key).item() for _ in range(6)]
+    assert step.graphs['asks'] is None and step.graphs['does not'] and len(set(sums)) > 1
+
+@gpu
+def test_start_on_a_gpu(tmp_path):
+    "Weights of a longer and of a shorter model, onto a GPU"
+    from everything_is_video.weights import start_from
+    from safetensors.torch import save_file
+    for before, after in (5, 9), (9, 5):
+        models = [VideoModel(replace(PRESETS['tiny'].model, max_frames=n)) for n in (before, after)]
+        save_file(models[0].state_dict(), tmp_path/'model.safetensors')
+        start_from(models[1].cuda(), tmp_path)
+        torch.testing.assert_close(models[1].pos_time[:5].cpu(), models[0].pos_time[:5])
+
+@gpu
 def test_resume_on_a_gpu(tmp_path):
     "A run that is stopped and continued captures its steps again, with the rate it had"
     import everything_is_video.training as training
-    settings = config(tmp_path, 'run', device='cuda', steps=30)
+    settings = config(tmp_path, 'run', device='cuda', steps=30, minutes=3)
     one = Trainer(settings)
     step = one.step
     def stopping():
