@@ -184,7 +184,7 @@ def code_version()->tuple: # the commit, with '+changes' in a changed tree, or '
     tracked = _git('ls-files', '--error-unmatch', everything_is_video.__file__)
     commit = tracked and _git('rev-parse', '--short=12', 'HEAD')
     if not commit: return 'unknown', ''
-    changes = _git('diff', 'HEAD') or ''
+    changes = _git('diff', 'HEAD', '--', '.') or ''  # the package: what notebooks show is no code
     return commit.strip() + '+changes'*bool(changes), changes
 
 # %% ../nbs/07_runs.ipynb #071d4f75
