@@ -95,20 +95,21 @@ def plain_block(block, x, time, space):
 def plain_model(model, frames):
     "The next frame of every frame, (B, T, 3, 64, 64)"
     c, T = model.config, frames.shape[1]
-    local, every = time_mask(T, c.temporal_window).to(frames.device), time_mask(T).to(frames.device)
+    windows = c.encoder_window or T, c.temporal_window, T
+    before, after, every = (time_mask(T, window).to(frames.device) for window in windows)
     near = [spatial_mask(c.grid >> level, c.spatial_window).to(frames.device) for level in range(c.merges)]
     whole = torch.ones_like(spatial_mask(c.grid >> c.merges, 1)).to(frames.device)
     x = model.embed(to_patches(2*frames - 1, c.patch)) + model.pos_space + model.pos_time[:T]
     x = model.drop(x)
     kept = []
     for blocks, merge, mask in zip(model.encoder, model.merges, near):
-        for block in blocks: x = plain_block(block, x, local, mask)
+        for block in blocks: x = plain_block(block, x, before, mask)
         kept.append(x)
         x = merge(x)
     for block in model.middle: x = plain_block(block, x, every, whole)
     for unmerge, blocks, mask in zip(model.unmerges, model.decoder, near[::-1]):
         x = unmerge(x, kept.pop())
-        for block in blocks: x = plain_block(block, x, local, mask)
+        for block in blocks: x = plain_block(block, x, after, mask)
     return torch.sigmoid(to_frames(model.head(model.norm(x)), c.patch))
 
 class PlainTwin(nn.Module):

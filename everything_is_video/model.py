@@ -31,6 +31,7 @@ class ModelConfig:
     global_blocks:int = 7   # global blocks at the smallest resolution
     spatial_window:int = 3  # a local block sees so many patches across (odd), the patch itself in the middle
     temporal_window:int = 2 # a local block sees so many frames, the present one last
+    encoder_window:int = 2  # one before the merges sees so many instead; 0: all
     max_frames:int = 41     # the longest video: 21 + 20 frames in Table 1
     dropout:float = 0.1     # after the embedding, attentions and MLPs: all layers but the output layer
 
@@ -173,11 +174,16 @@ def time_mask(
 # %% ../nbs/04_model.ipynb #4a2c0d8d
 class Block(nn.Module):
     "Causal temporal attention, spatial attention, MLP; a local block has windows, a global one has none"
-    def __init__(self, c:ModelConfig, grid:int, local:bool):
+    def __init__(self,
+        c:ModelConfig,
+        grid:int,        # patches a side
+        across:int=None, # it sees so many patches across; None: all
+        frames:int=None  # and so many frames; None: all
+    ):
         super().__init__()
         self.norm_time, self.norm_space, self.norm_mlp = (nn.LayerNorm(c.K) for _ in range(3))
-        self.time = TemporalAttention(c, c.temporal_window if local else None)
-        self.space = SpatialAttention(c, grid, c.spatial_window if local else None)
+        self.time = TemporalAttention(c, frames)
+        self.space = SpatialAttention(c, grid, across)
         self.mlp = nn.Sequential(nn.Linear(c.K, 4*c.K), nn.GELU(), nn.Linear(4*c.K, c.K))
         self.drop = nn.Dropout(c.dropout)
 
@@ -256,16 +262,17 @@ class VideoModel(nn.Module):
         super().__init__()
         self.config, self.checkpointing = c, False
         grids = [c.grid >> level for level in range(c.merges+1)]
-        def local(grid): return nn.ModuleList(Block(c, grid, local=True) for _ in range(c.local_blocks))
+        def local(grid, frames):
+            return nn.ModuleList(Block(c, grid, c.spatial_window, frames) for _ in range(c.local_blocks))
         self.embed = nn.Linear(3*c.patch**2, c.K)
         self.pos_space = nn.Parameter(torch.zeros(c.grid**2, c.K))
         self.pos_time = nn.Parameter(torch.zeros(c.max_frames, 1, c.K))
         self.drop = nn.Dropout(c.dropout)
-        self.encoder = nn.ModuleList(local(grid) for grid in grids[:-1])
+        self.encoder = nn.ModuleList(local(grid, c.encoder_window or None) for grid in grids[:-1])
         self.merges = nn.ModuleList(Merge(c.K) for _ in grids[:-1])
-        self.middle = nn.ModuleList(Block(c, grids[-1], local=False) for _ in range(c.global_blocks))
+        self.middle = nn.ModuleList(Block(c, grids[-1]) for _ in range(c.global_blocks))
         self.unmerges = nn.ModuleList(Unmerge(c.K) for _ in grids[:-1])
-        self.decoder = nn.ModuleList(local(grid) for grid in grids[-2::-1])
+        self.decoder = nn.ModuleList(local(grid, c.temporal_window) for grid in grids[-2::-1])
         self.norm = nn.LayerNorm(c.K)
         self.head = nn.Linear(c.K, 3*c.patch**2)
         self._initialise()
@@ -358,15 +365,16 @@ def _look(
     c:ModelConfig
 )->dict: # kind of part -> its text and its colour
     "How Figure 9 shows each kind of part"
-    window = f'{c.spatial_window}×{c.spatial_window} patches\n{c.temporal_window} frames'
-    local = f'local block\n{window}', '#a6cee3'
+    def local(frames):
+        seen = f'{frames} frames' if frames else 'all frames so far'
+        return f'local block\n{c.spatial_window}×{c.spatial_window} patches\n{seen}', '#a6cee3'
     return dict(
         embed=(f'patches {c.patch}×{c.patch}\nlinear\n+ positions', '#e8e8e8'),
-        encoder=local,
+        encoder=local(c.encoder_window),
         merges=('merge\n2×2 patches', '#fdd9a0'),
         middle=(f'{c.global_blocks} global blocks\nall patches\nall frames so far', '#b2df8a'),
         unmerges=('unmerge\n2×2 patches\n+ skip', '#fdd9a0'),
-        decoder=local,
+        decoder=local(c.temporal_window),
         head=('linear\nsigmoid', '#e8e8e8'))
 
 # %% ../nbs/04_model.ipynb #09dbf60e

@@ -29,6 +29,7 @@ class Recipe:
     ssim_power:float = 1.     # the loss after that is 1 - MS-SSIM to this power
     lines:float = 0.          # the cross-entropy of pixels near a box's lines counts so many times more
     fed_back:float = 0.       # part of the frames before the next that are predictions, where boxes are drawn
+    look_back:bool = False    # where several frames are predicted, the encoder's local blocks see all before
     augment:int = 0           # augment from this pass over the training data on; 0: never
     augment_passes:int = 0    # augment from the start where the budget is at least so many passes; 0: never
     shift:int = 8             # augmentation moves pictures by at most so many pixels (a sound's by 4)
@@ -80,7 +81,8 @@ _BUDGET = dict(minutes=10, validate_every=100, validate_on=256)
 _TINY = ModelConfig(K=64, heads=2, global_blocks=1, dropout=0.)  # for tests
 _TESTS = dict(batch_size=8, minutes=2, validate_every=15, validate_on=16)
 _BOXES = dict(lines=10., fed_back=.5)
-_FREE = dict(muon=True, warmup=50, decay=True, bce_fraction=.5, ssim_power=4., augment=10)
+_FREE = dict(muon=True, warmup=50, decay=True, bce_fraction=.5, ssim_power=4., augment=10,
+             look_back=True)
 _PICTURES = dict(augment=0, augment_passes=10, cut=24, colour=.2, mask=8, blank=.1)
 _CLIPS = dict(batch_size=32, batch_frames=168)
 _GPU = dict(weight_decay=.1, bce_fraction=.7, batch_frames=1344, validate_seconds=60.)
@@ -117,7 +119,8 @@ def fit_to_task(
 )->Recipe:
     "A recipe with a task's sizes and a run's budget"
     frames = task.n_input + task.n_target - 1  # that the model sees
-    model = replace(recipe.model, max_frames=frames)
+    seen = 0 if recipe.look_back and task.n_target > 1 else recipe.model.encoder_window
+    model = replace(recipe.model, max_frames=frames, encoder_window=seen)
     room = recipe.batch_frames//frames
     filled = room and min(256, 2**(room.bit_length() - 1))
     given = [size for size in (recipe.batch_size, filled) if size]
@@ -137,6 +140,7 @@ def fit_to_tasks(
     fitted = [fit_to_task(recipe, task, batch_size, minutes) for task in tasks]
     if len(tasks) == 1: return fitted[0]
     longest = max((one.model for one in fitted), key=lambda model: model.max_frames)
+    longest = replace(longest, encoder_window=min(one.model.encoder_window for one in fitted))
     validation = dict(validate_every=recipe.validate_every*len(tasks),
                       validate_on=max(recipe.validate_on//len(tasks), 16))
     return replace(recipe, model=longest, minutes=fitted[0].minutes, **validation)
