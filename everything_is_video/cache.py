@@ -11,6 +11,7 @@ import inspect
 import math
 import os
 import struct
+import sys
 import zlib
 from contextlib import suppress
 from functools import lru_cache
@@ -141,7 +142,7 @@ class Cached:
     def _skip(self):
         "Read what is not kept yet, and leave out what cannot be read"
         kept = self.kept.stamps()
-        for i in tqdm(self.index, desc=f'{self.name}: reading all', mininterval=1):
+        for i in tqdm(self.index, desc=f'{self.name}: reading all', file=sys.stdout, mininterval=1):
             try:
                 if kept[i] != self._stamp(i): self._frames(i)
             except UserError as error:

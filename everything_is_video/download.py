@@ -15,6 +15,7 @@ import os
 import re
 import shutil
 import stat
+import sys
 import tarfile
 import tempfile
 import unicodedata
@@ -150,7 +151,8 @@ def _receive(
     if done and known.startswith(f'{done} '): return
     answer, size, about, done = _ask(url, done, known)
     name = urlsplit(url).path.split('/')[-1]
-    with answer, tqdm(desc=name, total=size, initial=done, unit='B', unit_scale=True, delay=1) as bar:
+    how = dict(unit='B', unit_scale=True, delay=1, file=sys.stdout)
+    with answer, tqdm(desc=name, total=size, initial=done, **how) as bar:
         if size is None and not checked: raise OSError('the server does not say how large the file is')
         _room(part, (size or 0) - done)
         with _writing(part): file = open(part, 'ab')
@@ -328,7 +330,7 @@ def _go_through(
     "Refuse an archive, or unpack it"
     seen = {}
     total = 0
-    bar = tqdm(members, desc='unpacking' if folder else 'checking', unit=' files', delay=1)
+    bar = tqdm(members, desc='unpacking' if folder else 'checking', unit=' files', delay=1, file=sys.stdout)
     for n, (name, size, content) in enumerate(bar, 1):
         place = _inside(name, size is None, seen)
         total += size or 0

@@ -7,6 +7,7 @@ __all__ = ['generate', 'generate_slowly', 'next_frames', 'predict_clips', 'save_
 
 # %% ../nbs/09_generation.ipynb #03c1c754
 import json
+import sys
 import numpy as np
 import torch
 from tqdm import tqdm
@@ -74,7 +75,8 @@ def predict_clips(
     "Predict the target frames of every example"
     found = dict(frames=[], targets=[], examples=[])
     if task.output in ('boxes', 'video'): found['given'] = []
-    for start in tqdm(range(0, len(dataset), batch_size), 'predicting the test set', mininterval=10):
+    starts = range(0, len(dataset), batch_size)
+    for start in tqdm(starts, 'predicting the test set', file=sys.stdout, mininterval=10):
         numbers = range(start, min(start+batch_size, len(dataset)))
         batch = [dataset[i] for i in numbers]
         clips = [task.clip(example) for example in batch]

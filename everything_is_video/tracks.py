@@ -74,6 +74,7 @@ def _boxes(
         boxes[np.isnan(boxes).all(1) | (boxes[:, 2:] == -1).all(1)] = 0
         wrong = ~(abs(boxes) < 1e6).all(1) | (boxes[:, 2:] < 0).any(1)
         if wrong.any(): raise ValueError(f'box {wrong.argmax() + 1} is {rows[wrong.argmax()]}')
+        if 0 < boxes.max(initial=0) <= 1: raise ValueError('its boxes lie between 0 and 1; make them pixels')
     return boxes
 
 # %% ../nbs/tracks.ipynb #ae8b95a1
