@@ -60,7 +60,7 @@ def allotted(
     return [0.]*len(weights)
 
 # %% ../nbs/minutes.ipynb #5f7b3347
-_GUESS = {'cpu': dict(start=.3, around=3., frame=.05), 'gpu': dict(start=45., around=20., frame=.004)}
+_GUESS = {'cpu': dict(start=.3, around=3., frame=.05), 'gpu': dict(start=10., around=45., frame=.003)}
 
 class Costs:
     "Seconds that a run takes besides its training"
