@@ -128,7 +128,9 @@ def save_predictions(
 def _begun_with(start):
     "What a run that began with other weights had before: their name and, where they are a run's, its time"
     run = RunFolder(from_root(start))
-    rows, spent = run.read_log(), run.read_metrics().get('before_seconds', 0)
+    rows = run.read_log()
+    parts = [path.parent for path in run.path.glob('*/metrics.json')]  # of a run of several tasks
+    spent = max(RunFolder(part).read_metrics().get('before_seconds', 0) for part in (run.path, *parts))
     return {'begun_with': run.name} | ({'before_seconds': spent + float(rows[-1]['seconds'])} if rows else {})
 
 def _predict_part(config, name, model, state, render):
