@@ -144,8 +144,8 @@ def _before(run, part):
     "What was learnt before the run, where it began with the weights of another one"
     if not run.get('start'): return ''
     spent = part.get('before')
-    more = f' of {spent["steps"]:,} steps in {spent["seconds"]/60:.0f} minutes' if spent else ''
-    return f' It began with the weights of the run `{run["start"]}`{more}, which `runs/campaign.csv` lists.'
+    more = f', which had {spent["steps"]:,} steps in {spent["seconds"]/60:.0f} minutes' if spent else ''
+    return f' It began with the weights of the run `{run["start"]}`{more} (its row is in `runs/campaign.csv`).'
 
 def model_card(
     run:dict,      # the settings of a run
@@ -216,6 +216,18 @@ def _of_run(run, parts, device='cpu'):
     known.load_state_dict(model.state_dict())
     return known
 
+def _spent_before(start):
+    "The steps and seconds of the runs that a run began with, back to the first; None: there is none"
+    steps, seconds = 0, 0.
+    while start:
+        run = RunFolder(from_root(start))
+        rows = run.read_log()
+        if not rows: break
+        steps += int(rows[-1]['step'])
+        seconds += float(rows[-1]['seconds'])
+        start = saved_settings(run).get('start')
+    return dict(steps=steps, seconds=seconds) if steps else None
+
 def save_weights(
     run,   # the folder of a run that has ended and is scored
     folder # where to: config.json, model.safetensors and README.md
@@ -226,8 +238,7 @@ def save_weights(
     saved = _of_run(run, [])
     order = [name for name in read_parts(saved.run['task'], saved.run['source']) if name in inside]
     parts = [_known(inside[name]) for name in order] or [_known(run)]
-    before = RunFolder(from_root(saved.run['start'])).read_log() if saved.run.get('start') else []
-    spent = dict(steps=int(before[-1]['step']), seconds=float(before[-1]['seconds'])) if before else None
+    spent = _spent_before(saved.run.get('start'))
     if spent: parts = [{**part, 'before': spent} for part in parts]
     missing = parts[0].get('parts', 1) - len(parts)
     if missing: raise UserError(f'{run}: {missing} of its parts lack scores; let the run end, and score it')
