@@ -145,7 +145,8 @@ def _before(run, part):
     if not run.get('start'): return ''
     spent = part.get('before')
     more = f', which had {spent["steps"]:,} steps in {spent["seconds"]/60:.0f} minutes' if spent else ''
-    return f' It began with the weights of the run `{run["start"]}`{more} (its row is in `runs/campaign.csv`).'
+    listed = ' (its row is in `runs/campaign.csv`).'
+    return f' It began with the weights of the run `{run["start"]}`{more}{listed}'
 
 def model_card(
     run:dict,      # the settings of a run
