@@ -54,7 +54,7 @@ def test_validation_by_the_clock(tmp_path):
     recipe = replace(timed.recipe, validate_seconds=1., validate_every=10**6)
     run = train(timed, recipe)
     seconds = [float(row['seconds']) for row in run.read_log()]
-    assert 1 <= len(seconds) <= 5 and all(b - a >= .9 for a, b in zip(seconds[1:], seconds[2:-1]))  # the first is a look
+    assert 1 <= len(seconds) <= 4 and all(b - a >= .9 for a, b in zip(seconds, seconds[1:-1]))  # 1: a first step may take it all
     state = read_checkpoint(run)['state']
     assert state['validated'] == state['seconds'] >= 3
     one = Trainer(timed, recipe)
