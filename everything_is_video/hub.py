@@ -25,7 +25,7 @@ from .batches import Renderer
 from .core import UserError, atomic_write, reading, write_json
 from .devices import device_name, pick_device
 from .folders import RunFolder
-from .generation import generate, save_predictions
+from .generation import generate, save_predictions, spent_before
 from .metrics import load_predictions
 from .mixture import read_parts
 from .model import ModelConfig, VideoModel
@@ -217,18 +217,6 @@ def _of_run(run, parts, device='cpu'):
     known.load_state_dict(model.state_dict())
     return known
 
-def _spent_before(start):
-    "The steps and seconds of the runs that a run began with, back to the first; None: there is none"
-    steps, seconds = 0, 0.
-    while start:
-        run = RunFolder(from_root(start))
-        rows = run.read_log()
-        if not rows: break
-        steps += int(rows[-1]['step'])
-        seconds += float(rows[-1]['seconds'])
-        start = saved_settings(run).get('start')
-    return dict(steps=steps, seconds=seconds) if steps else None
-
 def save_weights(
     run,   # the folder of a run that has ended and is scored
     folder # where to: config.json, model.safetensors and README.md
@@ -239,7 +227,7 @@ def save_weights(
     saved = _of_run(run, [])
     order = [name for name in read_parts(saved.run['task'], saved.run['source']) if name in inside]
     parts = [_known(inside[name]) for name in order] or [_known(run)]
-    spent = _spent_before(saved.run.get('start'))
+    spent = spent_before(saved.run.get('start'))
     if spent: parts = [{**part, 'before': spent} for part in parts]
     missing = parts[0].get('parts', 1) - len(parts)
     if missing: raise UserError(f'{run}: {missing} of its parts lack scores; let the run end, and score it')
