@@ -16,7 +16,7 @@ from .core import UserError, atomic_write, write_json
 from .folders import RunFolder, locked
 from .devices import pick_device
 from .frames import show
-from .model import KVCache, VideoModel
+from .model import VideoModel
 from .runs import Config, from_root, load_model, read_checkpoint, saved_settings
 from .shots import with_shots
 from .tasks import open_dataset
@@ -30,12 +30,7 @@ def generate(
 )->torch.Tensor: # (B, n, 3, 64, 64) in [0, 1]
     "Generate the next n frames, one after the other"
     model.eval()
-    cache = KVCache(frames.shape[1] + n - 1)
-    generated = []
-    for _ in range(n):
-        frames = model(frames, 1, cache).to(frames.dtype)
-        generated.append(frames)
-    return torch.cat(generated, 1)
+    return model.extend(frames, n)
 
 # %% ../nbs/09_generation.ipynb #1de0bfd4
 @torch.no_grad()

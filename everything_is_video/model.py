@@ -310,6 +310,18 @@ class VideoModel(nn.Module):
         if cache: cache.position += T
         return torch.sigmoid(to_frames(self.head(self.norm(x)), c.patch))
 
+    def extend(self,
+        frames:torch.Tensor, # (B, T, 3, 64, 64) in [0, 1]: those given
+        n:int                # how many to draw
+    )->torch.Tensor: # (B, n, 3, 64, 64) in [0, 1]
+        "The next n frames, each drawn after those before it"
+        cache = KVCache(frames.shape[1] + n - 1)
+        drawn = []
+        for _ in range(n):
+            frames = self(frames, 1, cache).to(frames.dtype)
+            drawn.append(frames)
+        return torch.cat(drawn, 1)
+
     def _frames_given(self, T, n_last):
         "How many frames the last global block and each decoder block give, the last of them first"
         c = self.config

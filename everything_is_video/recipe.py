@@ -10,7 +10,7 @@ __all__ = ['PRESETS', 'Recipe', 'learning_rate', 'near_lines', 'training_loss', 
 from dataclasses import dataclass, replace
 import torch
 from torch.nn import functional as F
-from .devices import autocast
+from .devices import autocast, uncompiled
 from .loss import ms_ssim
 from .model import ModelConfig, VideoModel
 
@@ -29,6 +29,7 @@ class Recipe:
     ssim_power:float = 1.     # the loss after that is 1 - MS-SSIM to this power
     lines:float = 0.          # the cross-entropy of pixels near a box's lines counts so many times more
     fed_back:float = 0.       # part of the frames before the next that are predictions, where boxes are drawn
+    generated:bool = False    # where a video is drawn, the frames before the next are the model's own, as in the test
     look_back:bool = False    # where several frames are predicted, the encoder's local blocks see all before
     augment:int = 0           # augment from this pass over the training data on; 0: never
     augment_passes:int = 0    # augment from the start where the budget is at least so many passes; 0: never
@@ -81,6 +82,7 @@ _BUDGET = dict(minutes=10, validate_every=100, validate_on=256)
 _TINY = ModelConfig(K=64, heads=2, global_blocks=1, dropout=0.)  # for tests
 _TESTS = dict(batch_size=8, minutes=2, validate_every=15, validate_on=16)
 _BOXES = dict(lines=10., fed_back=.5)
+_VIDEOS = dict(generated=True)
 _FREE = dict(muon=True, warmup=50, decay=True, bce_fraction=.5, ssim_power=4., augment=10,
              look_back=True)
 _PICTURES = dict(augment=0, augment_passes=10, cut=24, colour=.2, mask=8, blank=.1)
@@ -91,7 +93,8 @@ PRESETS = {
     'paper': Recipe(),
     'paper-small': Recipe(_SMALL, **_BUDGET),
     'fast': Recipe(lr=1e-3, **{**_FREE, **_PICTURES, **_GPU}, minutes=60),
-    'small': Recipe(replace(_SMALL, dropout=0.), lr=3e-3, **_FREE, **_BUDGET, **_CLIPS, **_BOXES),
+    'small': Recipe(replace(_SMALL, dropout=0.), lr=3e-3, **_FREE, **_BUDGET, **_CLIPS, **_BOXES,
+                    **_VIDEOS),
     'tiny': Recipe(_TINY, lr=3e-3, **{**_FREE, 'warmup': 10}, **_TESTS),
 }
 
@@ -103,9 +106,13 @@ def feed_back(
     n_target:int,
     recipe:Recipe
 )->torch.Tensor: # (B, T, 3, 64, 64)
-    "Frames, some of whose targets are predictions, as when a video is generated"
-    if not recipe.fed_back: return frames
+    "Frames, some or all of whose targets are predictions, as when a video is generated"
+    if not (recipe.fed_back or recipe.generated): return frames
     given, true = frames[:, :1-n_target], frames[:, 1-n_target:]
+    if recipe.generated:
+        alone = getattr(model, 'module', model) # one of several processes, for itself
+        with autocast(frames.device, recipe.model.K), uncompiled(frames.device):
+            return torch.cat([given, alone.extend(given, n_target-1)], 1)
     with autocast(frames.device, recipe.model.K): predictions = model(frames, n_target)[:, :-1]
     chosen = torch.rand(*true.shape[:2], 1, 1, 1, device=frames.device) < recipe.fed_back
     return torch.cat([given, torch.where(chosen, predictions.to(true.dtype), true)], 1)
@@ -126,6 +133,7 @@ def fit_to_task(
     given = [size for size in (recipe.batch_size, filled) if size]
     batch_size = batch_size or min(given, default=task.batch_size)
     if task.output != 'boxes': recipe = replace(recipe, lines=0., fed_back=0.)
+    if task.output != 'video' or task.unstructured: recipe = replace(recipe, generated=False)
     if recipe.lines: recipe = replace(recipe, bce_fraction=1.)  # MS-SSIM lets a box fade
     return replace(recipe, model=model, batch_size=batch_size, minutes=minutes or recipe.minutes)
 

@@ -22,10 +22,8 @@ from .loss import ssim
 from .mixture import Part, read_turns, turn, turns_of_100, turns_taken
 from .model import VideoModel
 from .progress import Progress
-from .recipe import (
-    Recipe, feed_back, learning_rate, make_optimizers, set_rate, training_loss)
-from .runs import Config, from_root, opened_run, provenance
-from .runs import read_checkpoint, restore, save_checkpoint
+from .recipe import Recipe, feed_back, learning_rate, make_optimizers, set_rate, training_loss
+from .runs import Config, from_root, opened_run, provenance, read_checkpoint, restore, save_checkpoint
 from .weights import start_from
 
 # %% ../nbs/08_training.ipynb #747a286e
@@ -61,15 +59,16 @@ def validation_ssim(
     model,
     render:Renderer,
     clips:list,     # validation clips
-    batch_size:int
+    batch_size:int,
+    unstructured:bool=False # predict each frame from true ones, as in the test
 )->float: # mean SSIM of the target frames
-    "SSIM of the next frames on validation clips"
+    "SSIM of the generated frames on validation clips"
     model.eval()
     values, n = [], len(clips[0].targets)
     for i in range(0, len(clips), batch_size):
         frames = render(clips[i:i+batch_size])
         with autocast(frames.device, model.config.K), uncompiled(frames.device):
-            predictions = model(frames[:, :-1], n)
+            predictions = model(frames[:, :-1], n) if unstructured else model.extend(frames[:, :-n], n)
         values.append(ssim(predictions.float(), frames[:, -n:]).mean(1))
     model.train()
     return torch.cat(values).mean().item()
@@ -186,7 +185,8 @@ class Trainer(Learner):
     def validate(self):
         "Validate, and have the result and a checkpoint written while the training continues"
         state, parts = self.state, self.parts
-        scores = [validation_ssim(self.model, self.render, part.held_out, part.recipe.batch_size)
+        scores = [validation_ssim(self.model, self.render, part.held_out, part.recipe.batch_size,
+                                  part.task.unstructured)
                   for part in parts]
         state['ssim'] = float(np.mean(scores))
         if not np.isfinite(state['ssim']): self.give_up(state['step'] - 1)
