@@ -82,9 +82,8 @@ _BUDGET = dict(minutes=10, validate_every=100, validate_on=256)
 _TINY = ModelConfig(K=64, heads=2, global_blocks=1, dropout=0.)  # for tests
 _TESTS = dict(batch_size=8, minutes=2, validate_every=15, validate_on=16)
 _BOXES = dict(lines=10., fed_back=.5)
-_VIDEOS = dict(generated=True)
 _FREE = dict(muon=True, warmup=50, decay=True, bce_fraction=.5, ssim_power=4., augment=10,
-             look_back=True)
+             look_back=True, generated=True)
 _PICTURES = dict(augment=0, augment_passes=10, cut=24, colour=.2, mask=8, blank=.1)
 _CLIPS = dict(batch_size=32, batch_frames=168)
 _GPU = dict(weight_decay=.1, bce_fraction=.7, batch_frames=1344, validate_seconds=60.)
@@ -93,8 +92,7 @@ PRESETS = {
     'paper': Recipe(),
     'paper-small': Recipe(_SMALL, **_BUDGET),
     'fast': Recipe(lr=1e-3, **{**_FREE, **_PICTURES, **_GPU}, minutes=60),
-    'small': Recipe(replace(_SMALL, dropout=0.), lr=3e-3, **_FREE, **_BUDGET, **_CLIPS, **_BOXES,
-                    **_VIDEOS),
+    'small': Recipe(replace(_SMALL, dropout=0.), lr=3e-3, **_FREE, **_BUDGET, **_CLIPS, **_BOXES),
     'tiny': Recipe(_TINY, lr=3e-3, **{**_FREE, 'warmup': 10}, **_TESTS),
 }
 
@@ -107,12 +105,15 @@ def feed_back(
     recipe:Recipe
 )->torch.Tensor: # (B, T, 3, 64, 64)
     "Frames, some or all of whose targets are predictions, as when a video is generated"
-    if not (recipe.fed_back or recipe.generated): return frames
+    if n_target == 1 or not (recipe.fed_back or recipe.generated): return frames
     given, true = frames[:, :1-n_target], frames[:, 1-n_target:]
     if recipe.generated:
-        alone = getattr(model, 'module', model) # one of several processes, for itself
+        alone = getattr(model, 'module', model)  # one of several processes, for itself
+        alone.eval()
         with autocast(frames.device, recipe.model.K), uncompiled(frames.device):
-            return torch.cat([given, alone.extend(given, n_target-1)], 1)
+            drawn = alone.extend(given, n_target-1)
+        alone.train()
+        return torch.cat([given, drawn], 1)
     with autocast(frames.device, recipe.model.K): predictions = model(frames, n_target)[:, :-1]
     chosen = torch.rand(*true.shape[:2], 1, 1, 1, device=frames.device) < recipe.fed_back
     return torch.cat([given, torch.where(chosen, predictions.to(true.dtype), true)], 1)

@@ -97,47 +97,32 @@ def test_a_write_that_fails_ends_the_run(tmp_path, monkeypatch):
     with pytest.raises(UserError, match='the disk is full'): train(config(tmp_path, 'full', steps=100))
     assert 15 <= int(RunFolder(tmp_path/'full').read_log()[-1]['step']) < 100
 
-@gpu
-def test_captured_step():
-    "Twenty steps as CUDA graphs, both losses, a rate that changes, dropout: the losses of steps launched one by one"
-    losses = {}
-    for way in 'plain', 'captured':
-        torch.manual_seed(0)
-        recipe = replace(PRESETS['fast'], model=ModelConfig(K=128, heads=4, global_blocks=2, max_frames=2))
-        model = VideoModel(recipe.model).cuda()
-        optimizers = make_optimizers(model, recipe)
-        work = lambda frames, late: update(model, optimizers, frames, 1, recipe, float(late))
-        step = Captured(work) if way == 'captured' else work
-        losses[way] = []
-        for i in range(20):
-            torch.manual_seed(i)
-            frames = torch.rand(4, 3, 3, 64, 64, device='cuda')
-            set_rate(optimizers, learning_rate(recipe, i, i/20))
-            losses[way].append(step(frames, i >= 10)[0].item())
-        if way == 'captured': assert step.graphs[True] and False not in step.graphs
-    assert losses['captured'] == pytest.approx(losses['plain'], rel=.01)
+def losses(recipe, kinds, steps, captured):
+    "The losses of some steps, of kinds of batch in turn: (clips, frames, targets)"
+    torch.manual_seed(0)
+    model = VideoModel(recipe.model).cuda()
+    optimizers = make_optimizers(model, recipe)
+    work = lambda frames, key: update(model, optimizers, frames, kinds[key[0]][2], recipe, float(key[1]))
+    step, found = Captured(work) if captured else work, []
+    for i in range(steps):
+        torch.manual_seed(i)
+        kind = i % 3 % len(kinds)
+        set_rate(optimizers, learning_rate(recipe, i, i/steps))
+        frames = torch.rand(*kinds[kind][:2], 3, 64, 64, device='cuda')
+        found.append(step(frames, (kind, i >= steps//2))[0].item())
+    if captured:
+        assert sorted(step.graphs) == [(kind, True) for kind in range(len(kinds))] and all(step.graphs.values())
+    return found
 
 @gpu
-def test_two_shapes_captured():
-    "Batches of two tasks in turn, each with its own graph, the memory shared"
-    losses = {}
-    for way in 'plain', 'captured':
-        torch.manual_seed(0)
-        recipe = replace(PRESETS['fast'], model=ModelConfig(K=128, heads=4, global_blocks=2, max_frames=6))
-        model = VideoModel(recipe.model).cuda()
-        optimizers = make_optimizers(model, recipe)
-        shapes = (4, 3), (2, 7)
-        work = lambda frames, key: update(model, optimizers, frames, 1 + 2*key[0], recipe, float(key[1]))
-        step = Captured(work) if way == 'captured' else work
-        losses[way] = []
-        for i in range(40):
-            torch.manual_seed(i)
-            part = i % 3 % 2
-            set_rate(optimizers, learning_rate(recipe, i, i/40))
-            frames = torch.rand(*shapes[part], 3, 64, 64, device='cuda')
-            losses[way].append(step(frames, (part, i >= 20))[0].item())
-        if way == 'captured': assert sorted(step.graphs) == [(0, True), (1, True)] and all(step.graphs.values())
-    assert losses['captured'] == pytest.approx(losses['plain'], rel=.01)
+@pytest.mark.parametrize('kinds', [[(4, 3, 1)], [(4, 3, 1), (2, 7, 3)], [(4, 3, 1), (2, 9, 4)]])
+@pytest.mark.parametrize('generated', [False, True])
+def test_captured_steps(kinds, generated):
+    "Steps as CUDA graphs, both losses, a rate that changes, dropout: the losses of steps launched one by one"
+    small = ModelConfig(K=128, heads=4, global_blocks=2, max_frames=8)
+    recipe = replace(PRESETS['fast'], model=small, generated=generated)
+    plain, captured = (losses(recipe, kinds, 20*len(kinds), way) for way in (False, True))
+    assert captured == pytest.approx(plain, rel=.01)
 
 @gpu
 def test_what_cannot_be_captured():
