@@ -23,8 +23,8 @@ from .devices import device_name, pick_device
 from .folders import RunFolder
 from .frames import SIZE, draw_box, grey
 from .generation import save_predictions
-from .metrics import accuracy, label_scores, score, trivial_labels, write_scores
-from .networks import Examples, Learner, PCANet, build_vocab, make_network
+from .metrics import accuracy, label_scores, psnr, score, trivial_labels, write_scores
+from .networks import Colourist, Examples, Films, Learner, PCANet, build_vocab, make_network
 from .recipe import learning_rate
 from .runs import Settings, opened_run, provenance, read_flags, read_settings
 from .tasks import TASKS, open_dataset
@@ -52,7 +52,8 @@ BASELINES = {
     'first-box': Baseline(('lasot',), 'nothing to train'),
     'opencv-tracker': Baseline(('lasot',), 'nothing to train'),
     'grey': Baseline(('colorization',), 'nothing to train'),
-    'mean-colour': Baseline(('colorization',), 'one mean over the training set')}
+    'mean-colour': Baseline(('colorization',), 'one mean over the training set'),
+    'u-net': Baseline(('colorization',), 'small, and normalised; four clips are 40 frames', 3e-3, 4, warmup=50)}
 
 # %% ../nbs/13_baselines.ipynb #b3e98b1b
 @dataclass(frozen=True)
@@ -112,11 +113,20 @@ def predict_labels(
         right.append(truth.numpy() - .5)
     return tuple(_labels(np.concatenate(s), vocabulary, learner.several) for s in (scores, right))
 
+def _right(learner, examples, indices):
+    "The part of the labels that is right"
+    return accuracy(*predict_labels(learner, examples, indices)).mean()
+
+def _near(colourist, films, indices):
+    "The mean PSNR of coloured clips"
+    clips = (films[[i]][0][0].numpy() for i in indices)
+    return np.mean([psnr(colourist.paint(grey(clip))[None], clip[None])[0] for clip in clips])
+
 # %% ../nbs/13_baselines.ipynb #55a2658e
 _EVALUATE_EVERY = 50  # steps
 _PATIENCE = 20        # evaluations without a rise, then the training ends
 _VALIDATE_ON = 512    # at most so many validation examples
-_LOG_COLUMNS = 'step', 'seconds', 'loss', 'validation_accuracy', 'learning_rate'
+_MEASURES = {'accuracy': _right, 'psnr': _near}
 
 def fit(
     learner,           # with `learn`, `scores` and `model`; it ends with the best model
@@ -126,19 +136,20 @@ def fit(
     minutes:float,     # the budget; it may be infinite
     steps:int,         # the other budget; 0: none
     seed:int,
-    log                # an open file, for a row for each evaluation
+    log,               # an open file, for a row for each evaluation
+    measure='accuracy' # what has to rise; or psnr
 )->dict: # steps, train_seconds and stopped_early
     "Train within the budget, and stop early where nothing is gained"
     start = time.monotonic()
     writer = csv.writer(log)
-    step, losses, best, waited = 0, [], -1., 0
+    step, losses, best, waited = 0, [], -math.inf, 0
     chosen = np.linspace(0, len(held_out) - 1, min(_VALIDATE_ON, len(held_out))).astype(int)
-    writer.writerow(_LOG_COLUMNS)
+    writer.writerow(('step', 'seconds', 'loss', f'validation_{measure}', 'learning_rate'))
     while True:
         seconds = time.monotonic() - start
         progress = min(1, max(seconds/(60*minutes), step/(steps or math.inf)))
         if step and (step % _EVALUATE_EVERY == 0 or progress == 1):
-            value = accuracy(*predict_labels(learner, held_out, chosen)).mean()
+            value = _MEASURES[measure](learner, held_out, chosen)
             writer.writerow((step, round(time.monotonic() - start, 1), np.mean(losses), value, rate))
             losses = []
             waited = 0 if value > best else waited + 1
@@ -253,6 +264,17 @@ def add_colour(
     return np.uint8(np.clip(np.round(keep_grey(clip) + colour[:, None, None]), 0, 255))
 
 # %% ../nbs/13_baselines.ipynb #e7365dfe
+def _fit_colours(config, train):
+    "A colourist, and what is known of its training"
+    data = config.source, config.data, 'validation', config.download, config.cache, config.skip_bad
+    films = [Films(split) for split in (train, open_dataset(TASKS[config.task], *data))]
+    colourist = Colourist(pick_device(config.device))
+    budget = config.limit, config.steps, config.seed
+    with open(config.run.log, 'w', buffering=1, newline='', encoding='utf-8') as log:
+        about = fit(colourist, *films, config.recipe, *budget, log, 'psnr')
+    more = dict(parameters=colourist.parameters, n_train=len(train), device=device_name(colourist.device))
+    return colourist, about | more
+
 def complete_frames(
     config:BaselineConfig,
     train, # the training split
@@ -260,16 +282,20 @@ def complete_frames(
 )->dict: # what is known about the training
     "Let a baseline complete the test set's clips, and keep its frames"
     start = time.monotonic()
-    about = dict(parameters=0, n_train=0, train_seconds=0.)
+    about = dict(parameters=0, n_train=0, train_seconds=0., steps=0, device=device_name(torch.device('cpu')))
     if config.model == 'mean-colour':
         complete = partial(add_colour, colour=mean_chroma(train))
-        about = dict(parameters=3, n_train=len(train), train_seconds=round(time.monotonic() - start, 1))
+        about |= dict(parameters=3, n_train=len(train), train_seconds=round(time.monotonic() - start, 1))
+    elif config.model == 'u-net':
+        colourist, more = _fit_colours(config, train)
+        def complete(clip): return colourist.paint(keep_grey(clip))
+        about |= more
     else:
         trackers = {'first-box': first_box, 'opencv-tracker': opencv_tracker}
         complete = trackers.get(config.model, keep_grey)
     def complete_all(clips): return np.stack([complete(clip) for clip in clips])
     save_predictions(config.run, complete_all, TASKS[config.task], test)
-    return dict(about, steps=0, device=device_name(torch.device('cpu')))
+    return about
 
 # %% ../nbs/13_baselines.ipynb #4466c057
 def run_baseline(
