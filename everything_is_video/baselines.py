@@ -53,7 +53,7 @@ BASELINES = {
     'opencv-tracker': Baseline(('lasot',), 'nothing to train'),
     'grey': Baseline(('colorization',), 'nothing to train'),
     'mean-colour': Baseline(('colorization',), 'one mean over the training set'),
-    'u-net': Baseline(('colorization',), 'small, and normalised; four clips are 40 frames', 3e-3, 4, warmup=50)}
+    'u-net': Baseline(('colorization',), 'small, normalised; four clips are 40 frames', 3e-3, 4, warmup=50)}
 
 # %% ../nbs/13_baselines.ipynb #b3e98b1b
 @dataclass(frozen=True)

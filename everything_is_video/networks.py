@@ -156,7 +156,8 @@ _LUMA = .299, .587, .114 # ITU-R 601
 def _convolutions(inputs:int, outputs:int):
     "Two convolutions of 3x3, normalised"
     layers = []
-    for n in inputs, outputs: layers += nn.Conv2d(n, outputs, 3, padding=1), nn.GroupNorm(8, outputs), nn.GELU()
+    for n in inputs, outputs:
+        layers += nn.Conv2d(n, outputs, 3, padding=1), nn.GroupNorm(8, outputs), nn.GELU()
     return nn.Sequential(*layers)
 
 class Colours(nn.Module):

@@ -29,7 +29,7 @@ class Recipe:
     ssim_power:float = 1.     # the loss after that is 1 - MS-SSIM to this power
     lines:float = 0.          # the cross-entropy of pixels near a box's lines counts so many times more
     fed_back:float = 0.       # part of the frames before the next that are predictions, where boxes are drawn
-    generated:bool = False    # where a video is drawn, the frames before the next are the model's own, as in the test
+    generated:bool = False    # where a video is drawn, the frames before the next are the model's own
     look_back:bool = False    # where several frames are predicted, the encoder's local blocks see all before
     augment:int = 0           # augment from this pass over the training data on; 0: never
     augment_passes:int = 0    # augment from the start where the budget is at least so many passes; 0: never
