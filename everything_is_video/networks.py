@@ -164,11 +164,11 @@ class Colours(nn.Module):
     "A U-Net that gives grey frames their colours and leaves their brightness"
     def __init__(self, width:int=24):
         super().__init__()
-        down, up = (1, 1, 2, 4, 4), (8, 4, 2)
-        down, up = [n*width for n in down], [n*width for n in up]
-        self.down = nn.ModuleList(_convolutions(a, b) for a, b in zip([1, *down[1:]], down[1:]))
-        self.up = nn.ModuleList(_convolutions(a, b) for a, b in zip(up, (2*width, width, width)))
-        self.head = nn.Conv2d(width, 3, 1)
+        w = width
+        down, up = ((1, w), (w, 2*w), (2*w, 4*w), (4*w, 4*w)), ((8*w, 2*w), (4*w, w), (2*w, w))
+        self.down = nn.ModuleList(_convolutions(a, b) for a, b in down)
+        self.up = nn.ModuleList(_convolutions(a, b) for a, b in up)
+        self.head = nn.Conv2d(w, 3, 1)
 
     def forward(self, grey): # (B, 1, 64, 64) in [0, 1] -> (B, 3, 64, 64)
         kept, x = [], grey
