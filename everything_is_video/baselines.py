@@ -24,7 +24,8 @@ from .folders import RunFolder
 from .frames import SIZE, draw_box, grey
 from .generation import save_predictions
 from .metrics import accuracy, label_scores, psnr, score, trivial_labels, write_scores
-from .networks import Colourist, Examples, Films, Learner, PCANet, build_vocab, make_network
+from .networks import (
+    Colourist, Examples, Films, Learner, PCANet, build_vocab, make_network)
 from .recipe import learning_rate
 from .runs import Settings, opened_run, provenance, read_flags, read_settings
 from .tasks import TASKS, open_dataset

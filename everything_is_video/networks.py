@@ -137,6 +137,10 @@ class Learner:
         self.model.train()
         entropy = F.binary_cross_entropy_with_logits if self.several else F.cross_entropy
         loss = entropy(self.logits(frames, words), right.to(self.device))
+        return self.descend(loss, lr)
+
+    def descend(self, loss, lr:float)->float: # the loss
+        "Follow the gradient of a loss"
         loss.backward()
         torch.nn.utils.clip_grad_norm_(self.model.parameters(), 1.)
         for group in self.optimizer.param_groups: group['lr'] = lr
@@ -190,26 +194,15 @@ class Films:
     )->tuple: # frames (B, F, 3, 64, 64) uint8
         return torch.from_numpy(np.stack([self.dataset[int(i)].frames for i in indices])),
 
-class Colourist:
+class Colourist(Learner):
     "The U-Net and its optimiser"
-    def __init__(self, device='cpu'):
-        self.model, self.device = Colours().to(device), torch.device(device)
-        self.optimizer = torch.optim.AdamW(self.model.parameters(), fused=True)
-
-    @property
-    def parameters(self): return sum(p.numel() for p in self.model.parameters())
+    def __init__(self, device='cpu'): super().__init__(Colours(), False, device)
 
     def learn(self, frames, lr:float)->float: # the loss
         "One step"
         colour = frames.to(self.device).flatten(0, 1)/255
         given = torch.from_numpy(grey(frames.numpy())[:, :, :1]).to(self.device).flatten(0, 1)/255
-        loss = F.mse_loss(self.model(given), colour)
-        loss.backward()
-        torch.nn.utils.clip_grad_norm_(self.model.parameters(), 1.)
-        for group in self.optimizer.param_groups: group['lr'] = lr
-        self.optimizer.step()
-        self.optimizer.zero_grad()
-        return loss.item()
+        return self.descend(F.mse_loss(self.model(given), colour), lr)
 
     @torch.no_grad()
     def paint(self,

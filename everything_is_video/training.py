@@ -22,8 +22,10 @@ from .loss import ssim
 from .mixture import Part, read_turns, turn, turns_of_100, turns_taken
 from .model import VideoModel
 from .progress import Progress
-from .recipe import Recipe, feed_back, learning_rate, make_optimizers, set_rate, training_loss
-from .runs import Config, from_root, opened_run, provenance, read_checkpoint, restore, save_checkpoint
+from .recipe import (
+    Recipe, feed_back, learning_rate, make_optimizers, set_rate, training_loss)
+from .runs import Config, from_root, opened_run, provenance
+from .runs import read_checkpoint, restore, save_checkpoint
 from .weights import start_from
 
 # %% ../nbs/08_training.ipynb #747a286e
@@ -144,8 +146,7 @@ class Learner:
         bad = (~values.isfinite()).any(1).nonzero()
         if len(bad): self.give_up(self.state['step'] - len(values) + bad[0].item())
         self.losses += values[:, 0].tolist()
-        self.unread = []
-        self.loss = self.losses[-1]
+        self.loss, self.unread = self.losses[-1], []
         clips = sum(self.parts[number].recipe.batch_size for number in self.taken)
         self.rate = clips/(time.monotonic() - self.since)
         for part in self.parts:
@@ -186,8 +187,7 @@ class Trainer(Learner):
         "Validate, and have the result and a checkpoint written while the training continues"
         state, parts = self.state, self.parts
         scores = [validation_ssim(self.model, self.render, part.held_out, part.recipe.batch_size,
-                                  part.task.unstructured)
-                  for part in parts]
+                                  part.task.unstructured) for part in parts]
         state['ssim'] = float(np.mean(scores))
         if not np.isfinite(state['ssim']): self.give_up(state['step'] - 1)
         rows = [self.row('run', state['step'], self.losses, state['ssim'])]
